@@ -1,0 +1,1 @@
+//! Does all input and output on behalf of plugins, within their grants.

@@ -1,0 +1,1 @@
+//! Reads release files into typed releases, with a place for every mistake.

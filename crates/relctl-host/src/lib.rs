@@ -1,0 +1,1 @@
+//! Runs plugins: loads, pins, limits and calls WebAssembly components.

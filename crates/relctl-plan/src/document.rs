@@ -1,0 +1,86 @@
+//! Documents: what an object holds, with the parts that are not known yet.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Map, Path, Value};
+
+/// The largest integer that survives RFC 8785, whose numbers are doubles: 2⁵³ − 1.
+pub const MAX_INTEGER: i64 = (1 << 53) - 1;
+
+/// A JSON object, and the paths in it whose values are not known yet (`null` there).
+///
+/// Keyed lists are held as objects from key to entry; every other list is atomic.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub value: Map,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unknown: BTreeSet<Path>,
+}
+
+impl Document {
+    /// A document that is wholly known.
+    pub fn known(value: Map) -> Self {
+        Self { value, unknown: BTreeSet::new() }
+    }
+
+    pub fn is_known(&self) -> bool {
+        self.unknown.is_empty()
+    }
+
+    /// The value at `path`, `None` where there is none; unknown values read as `null`.
+    pub fn get(&self, path: &Path) -> Option<&Value> {
+        get(&self.value, path)
+    }
+
+    /// Whether the value at `path`, or a part of it, or what it is a part of, is unknown.
+    pub fn is_unknown(&self, path: &Path) -> bool {
+        self.unknown.iter().any(|unknown| unknown.contains(path) || path.contains(unknown))
+    }
+
+    /// Sets the value at `path`, making the objects above it as needed. `path` is not the root.
+    pub fn set(&mut self, path: &Path, value: Value) {
+        self.unknown.retain(|unknown| !path.contains(unknown));
+        set(&mut self.value, path, value);
+    }
+
+    /// Marks the value at `path` as not known yet.
+    pub fn set_unknown(&mut self, path: &Path) {
+        self.set(path, Value::Null);
+        self.unknown.insert(path.clone());
+    }
+}
+
+impl From<Map> for Document {
+    fn from(value: Map) -> Self {
+        Self::known(value)
+    }
+}
+
+/// The value at `path` below `map`; `None` for the root, which is not a [`Value`].
+pub(crate) fn get<'a>(map: &'a Map, path: &Path) -> Option<&'a Value> {
+    let mut segments = path.segments();
+    let mut value = map.get(segments.next()?)?;
+    for segment in segments {
+        value = value.as_object()?.get(segment)?;
+    }
+    Some(value)
+}
+
+/// Sets the value at `path` below `map`; what stands in the way of it is replaced by an object.
+pub(crate) fn set(map: &mut Map, path: &Path, value: Value) {
+    let mut segments: Vec<&str> = path.segments().collect();
+    let Some(last) = segments.pop() else { return };
+    let mut at = map;
+    for segment in segments {
+        let slot = at.entry(segment.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+        if !slot.is_object() {
+            *slot = Value::Object(Map::new());
+        }
+        let Value::Object(inner) = slot else { return };
+        at = inner;
+    }
+    at.insert(last.to_owned(), value);
+}

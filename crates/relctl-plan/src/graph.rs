@@ -1,0 +1,101 @@
+//! The graph of objects: what must come before what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Edges from a node to those that it needs. Orders are deterministic: topological, then by node.
+#[derive(Debug, Clone, Default)]
+pub struct Graph<N: Ord + Clone> {
+    needs: BTreeMap<N, BTreeSet<N>>,
+}
+
+/// Nodes that need each other, in the order of the edges, the first repeated at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cycle<N>(pub Vec<N>);
+
+impl<N: Ord + Clone> Graph<N> {
+    /// Adds a node with what it needs. Needs that are no nodes are ignored by the orders.
+    pub fn insert(&mut self, node: N, needs: impl IntoIterator<Item = N>) {
+        self.needs.entry(node).or_default().extend(needs);
+    }
+
+    /// What `node` needs directly.
+    pub fn needs(&self, node: &N) -> impl Iterator<Item = &N> {
+        self.needs.get(node).into_iter().flatten()
+    }
+
+    /// Nodes in waves: each needs only nodes of earlier waves. Sorted within a wave.
+    pub fn waves(&self) -> Result<Vec<Vec<N>>, Cycle<N>> {
+        let mut waiting: BTreeMap<&N, usize> = BTreeMap::new();
+        let mut dependants: BTreeMap<&N, Vec<&N>> = BTreeMap::new();
+        for (node, needs) in &self.needs {
+            let known: Vec<&N> = needs.iter().filter(|n| self.needs.contains_key(*n)).collect();
+            waiting.insert(node, known.len());
+            for need in known {
+                dependants.entry(need).or_default().push(node);
+            }
+        }
+        let mut wave: Vec<&N> =
+            waiting.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
+        let mut waves = Vec::new();
+        let mut placed = 0;
+        while !wave.is_empty() {
+            placed += wave.len();
+            let mut next = Vec::new();
+            for node in &wave {
+                for dependant in dependants.get(node).into_iter().flatten() {
+                    if let Some(count) = waiting.get_mut(dependant) {
+                        *count -= 1;
+                        if *count == 0 {
+                            next.push(*dependant);
+                        }
+                    }
+                }
+            }
+            next.sort();
+            waves.push(wave.into_iter().cloned().collect());
+            wave = next;
+        }
+        if placed == self.needs.len() { Ok(waves) } else { Err(self.cycle(&waiting)) }
+    }
+
+    /// Follows unmet needs from any stuck node until one comes up again.
+    fn cycle(&self, waiting: &BTreeMap<&N, usize>) -> Cycle<N> {
+        let stuck = |node: &&N| waiting.get(*node).is_some_and(|count| *count > 0);
+        let mut path: Vec<&N> = Vec::new();
+        let mut at = waiting.keys().copied().find(|node| stuck(node));
+        while let Some(node) = at {
+            if let Some(start) = path.iter().position(|seen| *seen == node) {
+                let mut cycle: Vec<N> = path.iter().skip(start).map(|n| (*n).clone()).collect();
+                cycle.push(node.clone());
+                return Cycle(cycle);
+            }
+            path.push(node);
+            at = self.needs(node).find(stuck);
+        }
+        Cycle(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waves_are_sorted_and_complete() {
+        let mut graph = Graph::default();
+        graph.insert("d", ["b", "c"]);
+        graph.insert("c", ["a"]);
+        graph.insert("b", ["a", "elsewhere"]);
+        graph.insert("a", []);
+        assert_eq!(graph.waves().unwrap(), [vec!["a"], vec!["b", "c"], vec!["d"]]);
+    }
+
+    #[test]
+    fn names_a_cycle() {
+        let mut graph = Graph::default();
+        graph.insert("a", ["b"]);
+        graph.insert("b", ["c"]);
+        graph.insert("c", ["b"]);
+        assert_eq!(graph.waves().unwrap_err(), Cycle(vec!["b", "c", "b"]));
+    }
+}

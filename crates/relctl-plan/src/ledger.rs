@@ -1,0 +1,209 @@
+//! What the ledger remembers: HEAD, entries and snapshots.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Address, Digest, Instance, Lifecycle, Map, OnRevert, Path, Template, Undo, Value, Verdict,
+};
+
+/// The one mutable thing of a ledger. It moves by compare-and-swap.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    pub format: u32,
+    pub release: String,
+    pub environment: Option<String>,
+    /// Made once, by `relctl init`: two ledgers never share one.
+    pub lineage: String,
+    /// The newest entry's serial; 0 before the first.
+    pub serial: u64,
+    /// The newest entry; `None` before the first.
+    pub entry: Option<Digest>,
+    /// Rises by one at each taking of the lock.
+    pub epoch: u64,
+    /// The operation that has begun and has not been closed.
+    pub operation: Option<OpenOperation>,
+    /// Fields of a newer minor format, kept as they are.
+    #[serde(flatten)]
+    pub extra: Map,
+}
+
+impl Head {
+    /// The on-disk format that this version writes, and the newest that it reads.
+    pub const FORMAT: u32 = 1;
+}
+
+/// An apply, revert or resume that has not been closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenOperation {
+    /// Names the journal's folder.
+    pub id: String,
+    pub kind: EntryKind,
+    pub plan_id: Digest,
+    /// The plan's digest as an object of the ledger.
+    pub plan: Digest,
+    pub actor: String,
+    pub started: String,
+}
+
+/// What made an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    Apply,
+    Revert,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryOutcome {
+    /// Every step is done.
+    Succeeded,
+    /// A step failed, is partial, or its outcome is unknown; what came after it was not started.
+    Failed,
+}
+
+/// One line of history. Immutable, named by its digest, chained by `parent`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub format: u32,
+    pub serial: u64,
+    pub kind: EntryKind,
+    pub release: String,
+    pub version: String,
+    pub environment: Option<String>,
+    pub lineage: String,
+    pub parent: Option<Digest>,
+    pub operation: String,
+    pub plan_id: Digest,
+    /// The plan as an object of the ledger.
+    pub plan: Digest,
+    /// The digest of the last journal line: the journal is chained to it.
+    pub journal: Digest,
+    pub snapshot: Digest,
+    pub outcome: EntryOutcome,
+    /// Whether the blocking checks passed. `None`: the release has none.
+    pub verified: Option<bool>,
+    pub checks: BTreeMap<Address, Verdict>,
+    /// The serial whose state a revert brought back; 0 is before the first entry.
+    pub restores: Option<u64>,
+    pub actor: String,
+    pub reason: Option<String>,
+    pub started: String,
+    pub finished: String,
+}
+
+impl Entry {
+    pub const FORMAT: u32 = 1;
+
+    /// Whether this entry is one that a revert may go back to by default.
+    pub fn is_good(&self) -> bool {
+        self.outcome == EntryOutcome::Succeeded && self.verified != Some(false)
+    }
+}
+
+/// What an entry left behind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub format: u32,
+    pub objects: BTreeMap<Address, Recorded>,
+    /// Runs of actions, by run key.
+    pub runs: BTreeMap<String, Run>,
+    #[serde(flatten)]
+    pub extra: Map,
+}
+
+impl Snapshot {
+    pub const FORMAT: u32 = 1;
+
+    /// The snapshot before the first entry.
+    pub fn empty() -> Self {
+        Self { format: Self::FORMAT, ..Self::default() }
+    }
+
+    /// The newest run of the action at `address` that was not undone.
+    pub fn latest_run(&self, address: &Address) -> Option<(&String, &Run)> {
+        self.runs
+            .iter()
+            .filter(|(_, run)| run.address == *address && run.undone.is_none())
+            .max_by_key(|(_, run)| run.serial)
+    }
+}
+
+/// A resource as the ledger knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    pub plugin: Instance,
+    /// The identity fields and their values; empty where the address is the identity.
+    pub identity: Map,
+    /// `false`: it left the release file and was retained.
+    pub managed: bool,
+    /// As declared: references kept.
+    pub inputs: Template,
+    /// As declared, canonical and resolved: the owned fields.
+    pub desired: Map,
+    /// Everything that was there after the entry, canonical.
+    pub observed: Map,
+    pub depends_on: Vec<Address>,
+    pub lifecycle: Lifecycle,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_revert: Option<OnRevert>,
+    /// What each owned field was before the first entry that owned it.
+    pub before: BTreeMap<Path, Before>,
+    /// Whether it was there before relctl first wrote it.
+    pub existed: bool,
+    /// The serial of the entry that first recorded it.
+    pub created: u64,
+    /// The serial of the newest entry with a step for it.
+    pub changed: u64,
+    /// What its plugin needs to undo that step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
+    /// `false`: its last step failed, is partial, or its outcome is unknown.
+    pub settled: bool,
+}
+
+impl Recorded {
+    /// Whether `protect` was written and not taken back.
+    pub fn is_protected(&self) -> bool {
+        self.lifecycle.protect == Some(true)
+    }
+}
+
+/// What an owned field was before relctl owned it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Before {
+    /// It was not there.
+    Absent,
+    Value(Value),
+    /// It held the value that the referenced attribute had then. It goes back to what the
+    /// attribute is when it goes back.
+    Reference {
+        template: Template,
+        value: Value,
+    },
+}
+
+/// One run of an action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub address: Address,
+    pub plugin: Instance,
+    /// Resolved.
+    pub inputs: Map,
+    pub output: Map,
+    pub depends_on: Vec<Address>,
+    /// The serial of its entry.
+    pub serial: u64,
+    /// The resolved inputs of the run that undoes this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Map>,
+    /// The serial of the entry that undid it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<u64>,
+    /// `false`: it failed, is partial, or its outcome is unknown.
+    pub settled: bool,
+}

@@ -1,0 +1,1 @@
+//! Shows plans, history, status and progress as text, markdown and JSON.

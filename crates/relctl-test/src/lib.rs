@@ -1,0 +1,1 @@
+//! For tests: an in-memory provider with a call log, a fixed clock, failpoints.

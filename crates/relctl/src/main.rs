@@ -1,0 +1,2 @@
+//! Plans, applies and reverts releases.
+fn main() {}
