@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, Digest, Instance, Lifecycle, Map, OnRevert, Path, Template, Undo, Value, Verdict,
+    Address, Digest, Instance, Lifecycle, Map, OnRevert, Path, PluginPin, Template, Undo, Value, Verdict,
 };
 
 /// The one mutable thing of a ledger. It moves by compare-and-swap.
@@ -108,7 +108,13 @@ impl Entry {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub format: u32,
+    /// The plugins that the release was carried out with.
+    pub plugins: BTreeMap<Instance, PluginPin>,
+    /// Managed objects.
     pub objects: BTreeMap<Address, Recorded>,
+    /// Objects that left the release file and were not deleted: no longer managed, still known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retained: Vec<Retained>,
     /// Runs of actions, by run key.
     pub runs: BTreeMap<String, Run>,
     #[serde(flatten)]
@@ -123,11 +129,13 @@ impl Snapshot {
         Self { format: Self::FORMAT, ..Self::default() }
     }
 
-    /// The newest run of the action at `address` that was not undone.
+    /// The newest run of the action at `address` that is done and was not undone.
     pub fn latest_run(&self, address: &Address) -> Option<(&String, &Run)> {
         self.runs
             .iter()
-            .filter(|(_, run)| run.address == *address && run.undone.is_none())
+            .filter(|(_, run)| {
+                run.address == *address && run.undone.is_none() && run.outcome == RunOutcome::Done
+            })
             .max_by_key(|(_, run)| run.serial)
     }
 }
@@ -138,11 +146,9 @@ pub struct Recorded {
     pub plugin: Instance,
     /// The identity fields and their values; empty where the address is the identity.
     pub identity: Map,
-    /// `false`: it left the release file and was retained.
-    pub managed: bool,
     /// As declared: references kept.
     pub inputs: Template,
-    /// As declared, canonical and resolved: the owned fields.
+    /// As declared, canonical and resolved: the owned fields. `null`: owned as absent.
     pub desired: Map,
     /// Everything that was there after the entry, canonical.
     pub observed: Map,
@@ -170,6 +176,16 @@ impl Recorded {
     pub fn is_protected(&self) -> bool {
         self.lifecycle.protect == Some(true)
     }
+}
+
+/// An object that left the release file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retained {
+    /// The address that it had.
+    pub address: Address,
+    /// The serial of the entry that retained it.
+    pub since: u64,
+    pub recorded: Recorded,
 }
 
 /// What an owned field was before relctl owned it.
@@ -204,6 +220,16 @@ pub struct Run {
     /// The serial of the entry that undid it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<u64>,
-    /// `false`: it failed, is partial, or its outcome is unknown.
-    pub settled: bool,
+    pub outcome: RunOutcome,
+}
+
+/// How a run of an action ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunOutcome {
+    Done,
+    /// It certainly failed; the next run is another one.
+    Failed,
+    /// Nobody knows; the next run must look first.
+    Unknown,
 }

@@ -35,7 +35,8 @@ pub use kind::{
     Description, Field, Kind, KindError, Operations, RunPolicy, Wants, description_schema_key,
 };
 pub use ledger::{
-    Before, Entry, EntryKind, EntryOutcome, Head, OpenOperation, Recorded, Run, Snapshot,
+    Before, Entry, EntryKind, EntryOutcome, Head, OpenOperation, Recorded, Retained, Run, RunOutcome,
+    Snapshot,
 };
 pub use outcome::{
     Assessment, Attempt, Diagnostic, Failure, Outcome, Progress, Reversal, Risk, Severity, Undo,
@@ -44,6 +45,7 @@ pub use outcome::{
 pub use path::{Path, PathError};
 pub use plan::{
     Base, Body, Drift, Expectation, Meta, Origin, PLAN_FORMAT, Plan, PlanError, PlanKind,
+    RecordChange,
     PluginPin, Reliance, Step, StepId, Summary, Verb,
 };
 pub use release::{

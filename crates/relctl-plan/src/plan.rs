@@ -1,6 +1,6 @@
 //! The plan document: closed, canonical, named by its digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -78,8 +78,10 @@ pub struct Body {
     /// Objects without a step that steps refer to: observed again before anything starts.
     pub relied_on: BTreeMap<Address, Reliance>,
     /// Objects without a step whose record changes: new ownership, a new name, new guards.
-    pub records: BTreeMap<Address, Recorded>,
-    /// Recorded addresses that are no longer: renamed.
+    pub records: BTreeMap<Address, RecordChange>,
+    /// Recorded objects that are no longer managed and stay as they are.
+    pub retain: Vec<Address>,
+    /// Recorded objects that should go and are gone already.
     pub forget: Vec<Address>,
     pub summary: Summary,
     pub drift: Vec<Drift>,
@@ -93,6 +95,7 @@ impl Body {
     pub fn has_changes(&self) -> bool {
         self.steps.iter().any(|step| step.verb != Verb::Check)
             || !self.records.is_empty()
+            || !self.retain.is_empty()
             || !self.forget.is_empty()
     }
 
@@ -236,7 +239,10 @@ pub struct Step {
     pub inputs: Template,
     /// What is declared, canonical; unknown where a reference is. Fields to remove are `null`.
     pub desired: Document,
-    /// The object after the step, as far as it is known.
+    /// Paths in `desired` that are set or removed by this step and not owned after it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub releases: BTreeSet<Path>,
+    /// Computed fields whose values after the step are already certain, as the plugin says.
     pub planned: Document,
     pub changes: Vec<FieldChange>,
     /// What must still be so when the step starts.
@@ -258,6 +264,15 @@ pub struct Step {
     pub on_revert: Option<OnRevert>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub before: BTreeMap<Path, Before>,
+    /// Resources: the address that the object had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<Address>,
+    /// Resources: it was there before relctl first wrote it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub existed: bool,
+    /// Reverts: whether the object is managed after the step.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub managed: bool,
     /// Actions: the run's key, where all inputs are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_key: Option<String>,
@@ -274,6 +289,27 @@ pub struct Step {
     pub when: Option<CheckWhen>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocking: Option<bool>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A record that changes without a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordChange {
+    /// The record as it will be; its `changed` serial and undo stay what they are.
+    pub record: Recorded,
+    /// The address that the object had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<Address>,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// What a step, or a plan, depends on.
