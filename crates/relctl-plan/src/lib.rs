@@ -14,6 +14,7 @@ mod canonical;
 mod diff;
 mod document;
 mod event;
+mod expression;
 mod graph;
 mod journal;
 mod kind;
@@ -29,14 +30,17 @@ pub use canonical::{Digest, canonical_json, digest_of};
 pub use diff::{FieldChange, diff, overlay, owned_paths, select};
 pub use document::{Document, MAX_INTEGER};
 pub use event::Event;
+pub use expression::{
+    Constant, ExpressionError, FILTERS, NoValue, Substituted, escape, escape_value, substitute,
+};
 pub use graph::{Cycle, Graph};
 pub use journal::{JournalError, JournalEvent, JournalLine, chain};
 pub use kind::{
     Description, Field, Kind, KindError, Operations, RunPolicy, Wants, description_schema_key,
 };
 pub use ledger::{
-    Before, Entry, EntryKind, EntryOutcome, Head, OpenOperation, Recorded, Retained, Run, RunOutcome,
-    Snapshot,
+    Before, Entry, EntryKind, EntryOutcome, Head, OpenOperation, Recorded, Retained, Run,
+    RunOutcome, Snapshot,
 };
 pub use outcome::{
     Assessment, Attempt, Diagnostic, Failure, Outcome, Progress, Reversal, Risk, Severity, Undo,
@@ -45,8 +49,7 @@ pub use outcome::{
 pub use path::{Path, PathError};
 pub use plan::{
     Base, Body, Drift, Expectation, Meta, Origin, PLAN_FORMAT, Plan, PlanError, PlanKind,
-    RecordChange,
-    PluginPin, Reliance, Step, StepId, Summary, Verb,
+    PluginPin, RecordChange, Reliance, Step, StepId, Summary, Verb,
 };
 pub use release::{
     CheckWhen, Instance, Lifecycle, Object, OnRevert, PluginConfig, Release, Removed,
