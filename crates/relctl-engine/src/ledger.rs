@@ -35,6 +35,9 @@ pub enum LedgerErrorKind {
     Moved,
     /// It cannot be read or written at the moment.
     Io,
+    /// It cannot do what was asked, whatever it holds: a name that is no name, a ledger that is
+    /// there already.
+    Refused,
 }
 
 /// A ledger refused, or failed.
@@ -79,6 +82,10 @@ pub trait Ledger: Send + Sync {
 
     /// Takes the lock, waiting at most `timeout` for another holder.
     async fn lock(&self, holder: Holder, timeout: Duration) -> Result<Box<dyn Lock>, LedgerError>;
+
+    /// Asks whoever holds the lock to park: to start nothing new, journal every wait and release.
+    /// Returns the holder asked, `None` if nobody holds it.
+    async fn request_park(&self, by: Holder) -> Result<Option<Holder>, LedgerError>;
 }
 
 /// A held lock: the right to write. Everything written through it is durable when the call returns.
@@ -87,8 +94,14 @@ pub trait Lock: Send + Sync {
     /// HEAD as it was when the lock was taken, with this holder's epoch.
     fn head(&self) -> Head;
 
+    /// The holder before this one, if it never released the lock: it died or was cut off.
+    fn took_over(&self) -> Option<&Holder>;
+
     /// Fails if the lock is no longer held. Asked before each plugin call.
     async fn check(&self) -> Result<(), LedgerError>;
+
+    /// Who asked this holder to park, if anyone did. Cheap: ask it at each poll.
+    fn park_requested(&self) -> Option<Holder>;
 
     async fn put_plan(&self, plan: &Plan) -> Result<Digest, LedgerError>;
 
@@ -120,4 +133,12 @@ pub trait Journal: Send + Sync {
 
     /// The last line's digest, `None` while there is none.
     async fn last(&self) -> Option<Digest>;
+
+    /// After an append failed: the lines that are not known to be durable, in order, those that
+    /// were appended after the failure included. They are for an emergency copy elsewhere.
+    async fn unsaved(&self) -> Vec<JournalLine>;
+
+    /// Appends the lines of an emergency copy, leaving out those that are there already. Lines
+    /// that do not follow the last one here are an error.
+    async fn restore(&self, lines: &[JournalLine]) -> Result<(), LedgerError>;
 }
