@@ -559,3 +559,115 @@ impl Cursor<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Binding, Template};
+
+    fn constant(constant: &Constant) -> Result<Value, NoValue> {
+        match constant {
+            Constant::Named(path) => match path.to_string().as_str() {
+                "vars.registry" => Ok(json!("example.com")),
+                "vars.count" => Ok(json!(2)),
+                "vars.odd" => Ok(json!("${x}$")),
+                "release.version" => Ok(json!("v1.1.0")),
+                other => Err(NoValue { message: format!("no {other}"), hint: None }),
+            },
+            Constant::File(name) => Ok(json!(format!("text of {name}"))),
+            Constant::Json { file, attribute } => Ok(json!([file, attribute.to_string()])),
+        }
+    }
+
+    #[test]
+    fn constants_alone_give_a_plain_value() {
+        for (text, expected) in [
+            ("no expression", json!("no expression")),
+            ("${vars.registry}/api:${release.version}", json!("example.com/api:v1.1.0")),
+            ("v-${release.version | replace('.', '-')}", json!("v-v1-1-0")),
+            ("${vars.count}", json!(2)),
+            ("${file(\"a.txt\")}", json!("text of a.txt")),
+            ("${ json( 'a.json' ).x.\"y z\" }", json!(["a.json", "x.\"y z\""])),
+            ("$${vars.registry} ${vars.odd}", json!("${vars.registry} ${x}$")),
+        ] {
+            assert_eq!(substitute(text, &constant), Ok(Substituted::Plain(expected)), "{text}");
+        }
+    }
+
+    #[test]
+    fn references_stay_and_keep_their_place() {
+        let text = "${vars.odd}${ lookup.k.n.a | upper } $${";
+        let Ok(Substituted::Open { text: kept, references }) = substitute(text, &constant) else {
+            panic!("it has a reference");
+        };
+        assert_eq!(kept, "$${x}${'$'}${ lookup.k.n.a | upper } $${");
+        assert_eq!(references, [(14..26, "lookup.k.n.a".parse().unwrap())]);
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_place() {
+        for (text, range, message) in [
+            ("a ${", 4..4, "expected a name, found the end of the string"),
+            ("${}", 2..3, "expected a name, found `}`"),
+            ("${vars.a", 8..8, "expected `|` or `}`, found the end of the string"),
+            ("${vars.count + 1}", 13..14, "expected `|` or `}`, found `+`"),
+            ("${vars}", 2..6, "`vars` alone has no value"),
+            ("${vars.none}", 2..11, "no vars.none"),
+            ("${resource.k}", 2..12, "`resource.k` names no object"),
+            ("${thing.k.n}", 2..11, "`thing` is nothing that an expression can name"),
+            ("${env(\"HOME\")}", 2..5, "there is no function `env`"),
+            ("${file(name)}", 7..8, "expected a text in quotes, found `n`"),
+            ("${file('a)}", 7..11, "the text has no closing `'`"),
+            ("${vars.count | shout}", 15..20, "there is no filter `shout`"),
+            ("${vars.count | }", 15..16, "expected a filter, found `}`"),
+            ("${vars.count | round(x)}", 21..22, "`x` is not a text in quotes"),
+            ("${vars.registry | abs}", 18..21, "filter `abs` cannot take this value"),
+            ("${vars.registry | split('.') | sum}", 31..34, "filter `sum` cannot take this value"),
+        ] {
+            let errors = substitute(text, &constant).unwrap_err();
+            let [error] = errors.as_slice() else { panic!("{text}: {errors:?}") };
+            assert_eq!(error.range, range, "{text}: {error}");
+            assert!(error.message.starts_with(message), "{text}: {error}");
+        }
+        assert_eq!(substitute("${+} ${vars.no} ${-}", &constant).unwrap_err().len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_panic(text in "[${}'\"|()., \\\\avrs]{0,24}") {
+            drop(substitute(&text, &constant));
+        }
+
+        /// Putting constants in first, or resolving all at once, is the same.
+        #[test]
+        fn substituting_changes_no_meaning(parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "a", "$", "{", "$${", "${'$'}", "${vars.odd}", "${vars.count}", "${lookup.k.n.a}",
+            ]),
+            0..8,
+        )) {
+            // A `$` right before `${` escapes it: not what this law is about.
+            let text = parts.join("\u{200b}");
+            let plain = text
+                .replace("$${", "<open>").replace("${'$'}", "$").replace("${vars.odd}", "${x}$")
+                .replace("${vars.count}", "2").replace("${lookup.k.n.a}", "R").replace("<open>", "${");
+            let single = parts.len() == 1;
+            let resolved = match substitute(&text, &constant).unwrap() {
+                Substituted::Plain(value) => value,
+                Substituted::Open { text, .. } => {
+                    let template = Template::parse([("t".to_owned(), json!(text))].into_iter().collect());
+                    let bound = template.unwrap().resolve(&|_| Binding::Known(json!("R"))).unwrap();
+                    bound.value["t"].clone()
+                }
+            };
+            if single && resolved.is_number() {
+                prop_assert_eq!(resolved, json!(2));
+            } else {
+                prop_assert_eq!(resolved, json!(plain));
+            }
+        }
+    }
+}

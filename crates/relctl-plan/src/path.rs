@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn writes_and_reads_odd_segments() {
         let path: Path = ["labels", "example.com/team", "a\"b\\c", ""].into_iter().collect();
-        assert_eq!(path.to_string(), r#"labels."example.com/team"."a\"b\\c".""#);
+        assert_eq!(path.to_string(), r#"labels."example.com/team"."a\"b\\c"."""#);
         assert_eq!(path.to_pointer(), r#"/labels/example.com~1team/a"b\c/"#);
     }
 

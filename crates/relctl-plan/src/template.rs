@@ -265,3 +265,144 @@ impl<'a> Resolver<'a> {
         self.path.iter().copied().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn template(value: Value) -> Template {
+        let Value::Object(map) = value else { panic!("an object") };
+        Template::parse(map).unwrap()
+    }
+
+    fn bind(reference: &Reference) -> Binding {
+        match reference.attribute.to_string().as_str() {
+            "arn" => Binding::Known(json!("arn:1")),
+            "count" => Binding::Known(json!(3)),
+            "network" => Binding::Known(json!({ "subnets": ["a", "b"] })),
+            "network.subnets" => Binding::Known(json!(["a", "b"])),
+            "labels.\"example.com/team\"" => Binding::Known(json!("x")),
+            "nothing" => Binding::Known(Value::Null),
+            "later" => Binding::Unknown,
+            _ => Binding::Missing,
+        }
+    }
+
+    #[test]
+    fn puts_values_in_place() {
+        for (text, expected) in [
+            ("plain $ { } $x", json!("plain $ { } $x")),
+            ("${resource.k.n.arn}", json!("arn:1")),
+            ("${ resource.k.n.arn }", json!("arn:1")),
+            ("${resource.k.n.count}", json!(3)),
+            ("${action.k.n.network}", json!({ "subnets": ["a", "b"] })),
+            ("${lookup.k.n.labels.\"example.com/team\"}", json!("x")),
+            ("${lookup.k.n.labels.'example.com/team'}!", json!("x!")),
+            ("${resource.k.n.nothing}", Value::Null),
+            ("a-${resource.k.n.count}-${resource.k.n.arn}", json!("a-3-arn:1")),
+            ("${resource.k.n.arn | upper}", json!("ARN:1")),
+            ("${resource.k.n.arn|replace(':', '}')|trim('a')}", json!("rn}1")),
+            ("${resource.k.n.network.subnets | join(', ')}", json!("a, b")),
+            ("${resource.k.n.network.subnets | first}", json!("a")),
+            ("${resource.k.n.network.subnets | length}", json!(2)),
+            ("${resource.k.n.count | string}", json!("3")),
+            ("x${resource.k.n.network | json}", json!("x{\"subnets\":[\"a\",\"b\"]}")),
+            ("$${resource.k.n.arn}", json!("${resource.k.n.arn}")),
+            ("$$${", json!("$${")),
+            ("${'$'}${resource.k.n.count}", json!("$3")),
+        ] {
+            let resolved = template(json!({ "a": text })).resolve(&bind).unwrap();
+            assert_eq!(resolved, Document::known(json_map(json!({ "a": expected }))), "{text}");
+        }
+    }
+
+    fn json_map(value: Value) -> Map {
+        let Value::Object(map) = value else { panic!("an object") };
+        map
+    }
+
+    #[test]
+    fn unknown_is_a_whole_string_or_list() {
+        let resolved = template(json!({
+            "whole": "${resource.k.n.later}",
+            "part": "a ${resource.k.n.later | upper} b",
+            "in": { "side": "${resource.k.n.later}", "known": 1 },
+            "list": [{ "x": "${resource.k.n.later}" }, 2],
+            "known": ["${resource.k.n.count}"],
+        }))
+        .resolve(&bind)
+        .unwrap();
+        let unknown: Vec<String> = resolved.unknown.iter().map(ToString::to_string).collect();
+        assert_eq!(unknown, ["in.side", "list", "part", "whole"]);
+        assert_eq!(
+            Value::Object(resolved.value),
+            json!({
+                "whole": null, "part": null, "in": { "side": null, "known": 1 },
+                "list": null, "known": [3],
+            })
+        );
+    }
+
+    #[test]
+    fn finds_references() {
+        let template = template(json!({
+            "a": "${resource.k.n.arn}",
+            "b": ["x ${lookup.k.m | json} ${resource.k.n.arn}"],
+            "c": "$${action.k.no}",
+        }));
+        let found: Vec<String> = template.references().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["lookup.k.m", "resource.k.n.arn"]);
+        let at = |path: &str| template.reference_at(&path.parse().unwrap());
+        assert_eq!(at("a"), Some("resource.k.n.arn".parse().unwrap()));
+        assert_eq!(at("b"), None);
+        assert_eq!(at("c"), None);
+    }
+
+    #[test]
+    fn resolving_names_what_is_wrong() {
+        for (text, message) in [
+            ("${resource.k.n.missing}", "`resource.k.n.missing` has no value"),
+            ("x${resource.k.n.network}", "a list or table cannot be part of a text"),
+            ("x${resource.k.n.nothing}", "has no value, so it cannot be part of a text"),
+            ("${resource.k.n.count | split(',') | first | float | join(3, 4, 5, 6)}", "filter"),
+        ] {
+            let error = template(json!({ "a": { "b": text } })).resolve(&bind).unwrap_err();
+            assert!(error.message.starts_with(message), "{text}: {}", error.message);
+            assert_eq!(error.path.to_string(), "a.b");
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[${}a|. ]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[${}a]{1,3}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn any_map() -> impl Strategy<Value = Map> {
+        prop::collection::btree_map("[${}a]{1,3}", any_value(), 0..4)
+            .prop_map(|map| map.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_closed_template_stands_for_its_value(value in any_map()) {
+            let closed = Template::closed(&value);
+            prop_assert_eq!(Template::parse(closed.as_map().clone()), Ok(closed.clone()));
+            prop_assert!(closed.references().is_empty());
+            prop_assert_eq!(closed.resolve(&|_| Binding::Missing), Ok(Document::known(value)));
+        }
+    }
+}
