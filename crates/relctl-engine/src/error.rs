@@ -37,12 +37,15 @@ pub enum EngineError {
     /// Exit 1.
     #[error("plugin instance `{0}` is not loaded")]
     NoPlugin(String),
+    /// Exit 1. The ledger or a plan names a kind that the plugin does not serve.
+    #[error("plugin instance `{plugin}` does not serve the kind of {address}")]
+    NoKind { plugin: String, address: Address },
     /// Exit 1.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// Exit 1. A plugin could not answer about an object.
-    #[error("{address}: {failure}")]
-    Observation { address: Address, failure: Failure },
+    /// Exit 1. Plugins could not answer about these objects.
+    #[error("{} object(s) could not be read or assessed", .0.len())]
+    Unanswered(Vec<(Address, Failure)>),
     /// Exit 6 where the lock is held by another, otherwise 1; see its kind.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -3,9 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Edges from a node to those that it needs. Orders are deterministic: topological, then by node.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Graph<N: Ord + Clone> {
     needs: BTreeMap<N, BTreeSet<N>>,
+}
+
+impl<N: Ord + Clone> Default for Graph<N> {
+    fn default() -> Self {
+        Self { needs: BTreeMap::new() }
+    }
 }
 
 /// Nodes that need each other, in the order of the edges, the first repeated at the end.

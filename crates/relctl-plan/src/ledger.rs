@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, Digest, Instance, Lifecycle, Map, OnRevert, Path, PluginPin, Template, Undo, Value, Verdict,
+    Address, Digest, Instance, Lifecycle, Map, OnRevert, Path, PluginPin, Template, Undo, Value,
+    Verdict,
 };
 
 /// The one mutable thing of a ledger. It moves by compare-and-swap.
@@ -195,10 +196,10 @@ pub enum Before {
     /// It was not there.
     Absent,
     Value(Value),
-    /// It held the value that the referenced attribute had then. It goes back to what the
+    /// It held the value that the referenced attribute had then, `${…}`. It goes back to what the
     /// attribute is when it goes back.
     Reference {
-        template: Template,
+        reference: String,
         value: Value,
     },
 }

@@ -1,0 +1,354 @@
+//! Puts decided objects together into a plan: order, what it relies on, drift, summary.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use relctl_plan::{
+    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, EntryKind, Expectation, Graph,
+    Map, Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary, Value,
+    Verb, diff, owned_paths,
+};
+
+use super::base::{Base, read_entry};
+use super::decide::{Decision, expect_field, owned_part, value_at};
+use super::goal::Goals;
+use super::leaving::{Leaving, plan_leaving};
+use super::pipeline::{Item, Pipeline};
+use crate::{Context, EngineError};
+
+/// What a plan is called.
+pub(crate) struct Title {
+    pub(crate) release: String,
+    pub(crate) version: String,
+    pub(crate) environment: Option<String>,
+    pub(crate) kind: PlanKind,
+}
+
+/// Plans how to reach the goals from the base.
+pub(crate) async fn build(
+    context: Context<'_>,
+    base: &Base,
+    mut goals: Goals,
+    title: Title,
+    risks: Vec<Risk>,
+    mut meta: Meta,
+) -> Result<Plan, EngineError> {
+    let lookups = goals.take_lookups();
+    let desired = std::mem::take(&mut goals.goals);
+    let pipeline = Pipeline::run(context, base, lookups, desired).await?;
+    let leaving = plan_leaving(context, base, &pipeline, &goals).await?;
+    let drift = find(&pipeline);
+    meta.external = external(&pipeline);
+
+    let mut steps = collect_steps(&pipeline);
+    let Leaving { steps: goings, retain, forget, notes } = leaving;
+    let mut reverse = needs_of_goings(base, &steps, &goings);
+    steps.extend(goings.into_iter().map(|mut step| {
+        step.needs = reverse.remove(&step.id).unwrap_or_default();
+        step
+    }));
+    let relied_on = rely(&pipeline, &mut steps);
+    let steps = order(steps)?;
+    let mut body = Body {
+        release: title.release,
+        version: title.version,
+        environment: title.environment,
+        kind: title.kind,
+        base: PlanBase {
+            lineage: base.head.lineage.clone(),
+            serial: base.head.serial,
+            entry: base.head.entry.clone(),
+        },
+        plugins: context.providers.iter().map(|(k, p)| (k.clone(), p.pin().clone())).collect(),
+        summary: summarise(&pipeline, &steps),
+        steps,
+        relied_on,
+        records: records(&pipeline),
+        retain,
+        forget,
+        drift,
+        risks,
+        notes,
+    };
+    body.risks.extend(plugin_risks(base, &body));
+    if body.kind == PlanKind::Apply {
+        body.risks.splice(0..0, comeback_risk(context, base, &body).await?);
+    }
+    Ok(Plan::new(body, meta)?)
+}
+
+/// The steps of the goals, each with what it needs.
+fn collect_steps(pipeline: &Pipeline<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    // What an object stands for as a need: its own step, or those of what it needs.
+    let mut carried: HashMap<&Address, BTreeSet<StepId>> = HashMap::new();
+    for index in &pipeline.order {
+        let Some(item) = pipeline.items.get(*index) else { continue };
+        let edges = item.goal.edges();
+        let needs: BTreeSet<StepId> =
+            edges.iter().filter_map(|a| carried.get(a)).flatten().cloned().collect();
+        let Some(step) = item.decision.step() else {
+            carried.insert(&item.goal.address, needs);
+            continue;
+        };
+        let mut step = step.clone();
+        if step.verb == Verb::Check {
+            carried.insert(&item.goal.address, needs.clone());
+        } else {
+            carried.insert(&item.goal.address, BTreeSet::from([step.id.clone()]));
+        }
+        if step.when != Some(CheckWhen::Before) {
+            step.needs = needs.into_iter().collect();
+        }
+        steps.push(step);
+    }
+    steps
+}
+
+/// What must happen before something goes: everything that depended on it lets go of it first.
+fn needs_of_goings(base: &Base, steps: &[Step], goings: &[Step]) -> HashMap<StepId, Vec<StepId>> {
+    let mut dependants: HashMap<&Address, Vec<&Address>> = HashMap::new();
+    let recorded = base.snapshot.objects.iter().map(|(a, r)| (a, &r.depends_on));
+    let retained = base.snapshot.retained.iter().map(|r| (&r.address, &r.recorded.depends_on));
+    let runs = base.snapshot.runs.values().map(|run| (&run.address, &run.depends_on));
+    for (address, needs) in recorded.chain(retained).chain(runs) {
+        for need in needs {
+            dependants.entry(need).or_default().push(address);
+        }
+    }
+    let mut by_address: HashMap<&Address, Vec<&StepId>> = HashMap::new();
+    for step in steps.iter().filter(|step| step.verb != Verb::Check).chain(goings) {
+        by_address.entry(&step.address).or_default().push(&step.id);
+    }
+    goings
+        .iter()
+        .map(|going| {
+            let mut needs: BTreeSet<StepId> = BTreeSet::new();
+            let mut seen: BTreeSet<&Address> = BTreeSet::from([&going.address]);
+            let mut next: Vec<&Address> =
+                dependants.get(&going.address).cloned().unwrap_or_default();
+            while let Some(address) = next.pop() {
+                if !seen.insert(address) {
+                    continue;
+                }
+                match by_address.get(address) {
+                    Some(ids) => needs.extend(ids.iter().map(|id| (*id).clone())),
+                    None => next.extend(dependants.get(address).into_iter().flatten()),
+                }
+            }
+            (going.id.clone(), needs.into_iter().collect())
+        })
+        .collect()
+}
+
+/// Sorts steps topologically, then by address.
+fn order(steps: Vec<Step>) -> Result<Vec<Step>, EngineError> {
+    let mut graph: Graph<(Address, StepId)> = Graph::default();
+    let by_id: HashMap<StepId, Address> =
+        steps.iter().map(|step| (step.id.clone(), step.address.clone())).collect();
+    for step in &steps {
+        let needs = step.needs.iter().filter_map(|id| Some((by_id.get(id)?.clone(), id.clone())));
+        graph.insert((step.address.clone(), step.id.clone()), needs);
+    }
+    let waves = graph
+        .waves()
+        .map_err(|cycle| EngineError::Cycle(cycle.0.into_iter().map(|(a, _)| a).collect()))?;
+    let mut steps: HashMap<StepId, Step> =
+        steps.into_iter().map(|step| (step.id.clone(), step)).collect();
+    Ok(waves.into_iter().flatten().filter_map(|(_, id)| steps.remove(&id)).collect())
+}
+
+/// Adds to the plan what its steps refer to: in the referred object's own step where it has one,
+/// otherwise as a reliance.
+fn rely(pipeline: &Pipeline<'_>, steps: &mut [Step]) -> BTreeMap<Address, Reliance> {
+    let mut relied: BTreeMap<Address, BTreeSet<Path>> = BTreeMap::new();
+    for step in steps.iter() {
+        let templates = [Some(&step.inputs), step.triggers.as_ref(), step.undo_inputs.as_ref()];
+        for reference in templates.into_iter().flatten().flat_map(|t| t.references()) {
+            relied.entry(reference.address).or_default().insert(reference.attribute);
+        }
+    }
+    for step in steps.iter_mut().filter(|step| step.expects.exists) {
+        let Some(paths) = relied.remove(&step.address) else { continue };
+        let observed =
+            pipeline.item(&step.address).and_then(|item| item.observed.as_ref()?.as_ref());
+        for path in paths.iter().filter(|path| !path.is_root()) {
+            expect_field(&mut step.expects, observed, path);
+        }
+    }
+    relied
+        .into_iter()
+        .filter_map(|(address, paths)| {
+            let item = pipeline.item(&address)?;
+            let observed = item.observed.as_ref()?.as_ref()?;
+            if item.decision.step().is_some() {
+                return None;
+            }
+            let mut expects = Expectation { exists: true, fields: BTreeMap::new() };
+            let all: Vec<Path> = observed.keys().map(|field| Path::field(field)).collect();
+            let paths = if paths.contains(&Path::ROOT) { all } else { paths.into_iter().collect() };
+            for path in &paths {
+                expect_field(&mut expects, Some(observed), path);
+            }
+            let plugin = item.goal.plugin.clone();
+            Some((address, Reliance { plugin, desired: item.desired.value.clone(), expects }))
+        })
+        .collect()
+}
+
+fn records(pipeline: &Pipeline<'_>) -> BTreeMap<Address, relctl_plan::RecordChange> {
+    let changed = pipeline.items.iter().filter_map(|item| match &item.decision {
+        Decision::Noop(Some(change)) => Some((item.goal.address.clone(), (**change).clone())),
+        _ => None,
+    });
+    changed.collect()
+}
+
+fn summarise(pipeline: &Pipeline<'_>, steps: &[Step]) -> Summary {
+    let mut summary = Summary::default();
+    for step in steps {
+        let count = match step.verb {
+            Verb::Create => &mut summary.create,
+            Verb::Update => &mut summary.update,
+            Verb::Replace => &mut summary.replace,
+            Verb::Delete => &mut summary.delete,
+            Verb::Adopt => &mut summary.adopt,
+            Verb::Run => &mut summary.run,
+            Verb::Check => &mut summary.check,
+        };
+        *count += 1;
+    }
+    let quiet = pipeline
+        .items
+        .iter()
+        .filter(|item| item.goal.address.role() != Role::Lookup && item.decision.step().is_none());
+    summary.noop = u32::try_from(quiet.count()).unwrap_or(u32::MAX);
+    summary
+}
+
+/// Owned fields that are not what the ledger recorded.
+fn find(pipeline: &Pipeline<'_>) -> Vec<Drift> {
+    let mut drift: Vec<Drift> = pipeline.items.iter().flat_map(drift_of).collect();
+    drift.sort_by(|a, b| (&a.address, &a.path).cmp(&(&b.address, &b.path)));
+    drift
+}
+
+fn drift_of(item: &Item<'_>) -> Vec<Drift> {
+    let Some(found) = item.found.as_ref().filter(|found| !found.retained) else {
+        return Vec::new();
+    };
+    let Some(observed) = item.observed.as_ref() else { return Vec::new() };
+    let recorded = owned_part(item, &found.recorded, &found.recorded.observed);
+    drift_between(
+        &item.goal.address,
+        &recorded,
+        observed.as_ref(),
+        |path| found.recorded.lifecycle.is_external(path),
+        &item.kind.fields,
+        &found.recorded.desired,
+    )
+}
+
+/// Compares a record with what is there, on the owned fields.
+pub(super) fn drift_between(
+    address: &Address,
+    recorded: &Map,
+    observed: Option<&Map>,
+    ignore: impl Fn(&Path) -> bool,
+    fields: &relctl_plan::Field,
+    owned: &Map,
+) -> Vec<Drift> {
+    let Some(observed) = observed else {
+        return vec![Drift {
+            address: address.clone(),
+            path: Path::ROOT,
+            recorded: Value::Object(recorded.clone()),
+            observed: Value::Null,
+        }];
+    };
+    let mut was = Document::known(recorded.clone());
+    for path in owned_paths(owned, fields) {
+        if was.get(&path).is_none() {
+            was.set(&path, Value::Null);
+        }
+    }
+    diff(&was, Some(observed), fields)
+        .into_iter()
+        .filter(|change| !ignore(&change.path))
+        .map(|change| Drift {
+            address: address.clone(),
+            path: change.path,
+            recorded: change.after.unwrap_or_default(),
+            observed: change.before.unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Fields that someone else moves, as they are now.
+fn external(pipeline: &Pipeline<'_>) -> BTreeMap<Address, BTreeMap<Path, Value>> {
+    let mut external: BTreeMap<Address, BTreeMap<Path, Value>> = BTreeMap::new();
+    for item in &pipeline.items {
+        let Some(observed) = item.observed.as_ref().and_then(Option::as_ref) else { continue };
+        for path in &item.goal.lifecycle.external {
+            if let Some(value) = value_at(observed, path) {
+                external
+                    .entry(item.goal.address.clone())
+                    .or_default()
+                    .insert(path.clone(), value.clone());
+            }
+        }
+    }
+    external
+}
+
+/// A plugin that is not the one that the release in force was carried out with.
+fn plugin_risks(base: &Base, body: &Body) -> Vec<Risk> {
+    let changed = body.plugins.iter().filter_map(|(instance, pin)| {
+        let was = base.snapshot.plugins.get(instance)?;
+        (was.sha256 != pin.sha256).then(|| Risk {
+            severity: Severity::Caution,
+            message: format!(
+                "plugin `{instance}` is {} ({}), the release in force was carried out with {} ({})",
+                pin.version,
+                pin.sha256.short(),
+                was.version,
+                was.sha256.short()
+            ),
+        })
+    });
+    changed.collect()
+}
+
+/// Says so if the plan would bring back what the newest entry, a revert, took away.
+async fn comeback_risk(
+    context: Context<'_>,
+    base: &Base,
+    body: &Body,
+) -> Result<Option<Risk>, EngineError> {
+    let Some(entry) = base.entry.as_ref().filter(|entry| entry.kind == EntryKind::Revert) else {
+        return Ok(None);
+    };
+    let (undone, snapshot) = read_entry(context, entry.parent.as_ref()).await?;
+    let Some(undone) = undone else { return Ok(None) };
+    let comes_back = |step: &&Step| {
+        step.verb.is_mutation()
+            && !step.changes.is_empty()
+            && snapshot.objects.get(&step.address).is_some_and(|recorded| {
+                step.changes.iter().all(|change| {
+                    !change.unknown
+                        && value_at(&recorded.observed, &change.path) == change.after.as_ref()
+                })
+            })
+    };
+    let count = body.steps.iter().filter(comes_back).count();
+    let same_version = undone.version == body.version && body.has_mutations();
+    if count == 0 && !same_version {
+        return Ok(None);
+    }
+    Ok(Some(Risk {
+        severity: Severity::PointOfNoReturn,
+        message: format!(
+            "brings back what the revert #{} took away: {} #{} ({count} step(s) as they were then)",
+            entry.serial, undone.version, undone.serial
+        ),
+    }))
+}

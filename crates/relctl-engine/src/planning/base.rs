@@ -1,0 +1,142 @@
+//! What a plan is made against: the ledger's head, its entry and its snapshot.
+
+use std::collections::HashMap;
+
+use relctl_plan::{
+    Address, Description, Digest, Document, Entry, Head, Instance, Kind, Map, Recorded, Snapshot,
+    digest_of,
+};
+
+use crate::{Context, EngineError, LedgerError};
+
+/// The ledger as it was when planning began.
+pub(crate) struct Base {
+    pub(crate) head: Head,
+    pub(crate) entry: Option<Entry>,
+    pub(crate) snapshot: Snapshot,
+    by_identity: HashMap<String, Known>,
+}
+
+/// Where an object with a given identity is recorded.
+#[derive(Debug, Clone)]
+enum Known {
+    Managed(Address),
+    Retained(usize),
+}
+
+/// A record found for a goal.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) address: Address,
+    pub(crate) recorded: Recorded,
+    pub(crate) retained: bool,
+}
+
+impl Base {
+    pub(crate) async fn read(context: Context<'_>) -> Result<Self, EngineError> {
+        let head = context.ledger.head().await?;
+        Self::at(context, head).await
+    }
+
+    /// The base that `head` names.
+    pub(crate) async fn at(context: Context<'_>, head: Head) -> Result<Self, EngineError> {
+        let (entry, snapshot) = read_entry(context, head.entry.as_ref()).await?;
+        let mut by_identity = HashMap::new();
+        for (index, retained) in snapshot.retained.iter().enumerate() {
+            if let Some(key) = recorded_key(&retained.address, &retained.recorded) {
+                by_identity.insert(key, Known::Retained(index));
+            }
+        }
+        for (address, recorded) in &snapshot.objects {
+            if let Some(key) = recorded_key(address, recorded) {
+                by_identity.insert(key, Known::Managed(address.clone()));
+            }
+        }
+        Ok(Self { head, entry, snapshot, by_identity })
+    }
+
+    /// The record of the object with this identity, under whatever address; where the address is
+    /// the identity, the record of the address.
+    pub(crate) fn find(&self, plugin: &str, address: &Address, identity: &Map) -> Option<Found> {
+        let known = match identity_key(plugin, address, identity) {
+            Some(key) => self.by_identity.get(&key)?.clone(),
+            None if self.snapshot.objects.contains_key(address) => Known::Managed(address.clone()),
+            None => {
+                let is_it = |r: &relctl_plan::Retained| {
+                    r.address == *address && r.recorded.plugin == plugin
+                };
+                Known::Retained(self.snapshot.retained.iter().rposition(is_it)?)
+            }
+        };
+        match known {
+            Known::Managed(address) => {
+                let recorded = self.snapshot.objects.get(&address)?.clone();
+                Some(Found { address, recorded, retained: false })
+            }
+            Known::Retained(index) => {
+                let retained = self.snapshot.retained.get(index)?;
+                Some(Found {
+                    address: retained.address.clone(),
+                    recorded: retained.recorded.clone(),
+                    retained: true,
+                })
+            }
+        }
+    }
+}
+
+/// An entry with its snapshot; before the first entry, the empty snapshot.
+pub(crate) async fn read_entry(
+    context: Context<'_>,
+    digest: Option<&Digest>,
+) -> Result<(Option<Entry>, Snapshot), LedgerError> {
+    let Some(digest) = digest else { return Ok((None, Snapshot::empty())) };
+    let entry = context.ledger.entry(digest).await?;
+    let snapshot = context.ledger.snapshot(&entry.snapshot).await?;
+    Ok((Some(entry), snapshot))
+}
+
+/// The identity fields of a document. `None`: not known yet. Empty: the address is the identity.
+pub(crate) fn identity_of(kind: &Kind, document: &Document) -> Option<Map> {
+    let mut identity = Map::new();
+    for field in &kind.identity {
+        let path = relctl_plan::Path::field(field);
+        if document.is_unknown(&path) {
+            return None;
+        }
+        if let Some(value) = document.get(&path).filter(|value| !value.is_null()) {
+            identity.insert(field.clone(), value.clone());
+        }
+    }
+    Some(identity)
+}
+
+/// (plugin instance, kind, identity) as one text; `None` where the address is the identity.
+pub(crate) fn identity_key(plugin: &str, address: &Address, identity: &Map) -> Option<String> {
+    if identity.is_empty() {
+        return None;
+    }
+    let digest = digest_of(identity).ok()?;
+    Some(format!("{plugin}\n{}\n{digest}", address.kind()))
+}
+
+/// The key of a recorded object, by identity or by address.
+pub(crate) fn recorded_key(address: &Address, recorded: &Recorded) -> Option<String> {
+    identity_key(&recorded.plugin, address, &recorded.identity)
+}
+
+/// The kind that serves `address` in `plugin`.
+pub(crate) fn kind_of<'a>(
+    context: Context<'a>,
+    plugin: &Instance,
+    address: &Address,
+) -> Result<&'a Kind, EngineError> {
+    let description: &Description = context
+        .providers
+        .get(plugin)
+        .ok_or_else(|| EngineError::NoPlugin(plugin.clone()))?
+        .description();
+    description
+        .kind(address.role(), address.kind())
+        .ok_or_else(|| EngineError::NoKind { plugin: plugin.clone(), address: address.clone() })
+}

@@ -1,0 +1,591 @@
+//! Decides what happens to one object. Pure but for the plugin's assessment, which comes between
+//! [`decide_resource`] or [`decide_action`] and [`finish`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use relctl_plan::{
+    Address, Assessment, Before, Binding, Diagnostic, Document, Expectation, FieldChange,
+    Lifecycle, Map, Path, RecordChange, Recorded, Reversal, Risk, Role, RunOutcome, RunPolicy,
+    Severity, Step, StepId, Value, Verb, diff, digest_of, overlay, owned_paths, select,
+};
+
+use super::base::Found;
+use super::pipeline::{Item, Pipeline};
+use crate::{Change, Subject};
+
+/// What happens to an object.
+pub(crate) enum Decision {
+    /// Nobody has looked at it.
+    Undecided,
+    /// Made canonical, not decided.
+    Pending,
+    /// Nothing, or only its record changes.
+    Noop(Option<Box<RecordChange>>),
+    /// An action whose run is on record, with its output.
+    AlreadyRan(Map),
+    /// An action that nothing needs.
+    NotNeeded,
+    /// Waits for the plugin's assessment.
+    Drafted(Box<Draft>),
+    /// It exists as declared: from now on it is recorded.
+    Adopt(Box<Step>),
+    Step(Box<Step>),
+}
+
+impl Decision {
+    pub(crate) fn step(&self) -> Option<&Step> {
+        match self {
+            Self::Adopt(step) | Self::Step(step) => Some(step),
+            _ => None,
+        }
+    }
+
+    /// A check is a step whenever it is in the release.
+    pub(crate) fn check(item: &Item<'_>) -> Self {
+        let mut step = blank_step(item, Verb::Check);
+        step.when = Some(item.goal.when);
+        step.blocking = Some(item.goal.blocking);
+        Self::Step(Box::new(step))
+    }
+}
+
+/// A step that its plugin has not assessed yet.
+pub(crate) struct Draft {
+    pub(crate) step: Step,
+    pub(crate) change: Change,
+}
+
+/// A step with nothing decided but its verb.
+fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
+    let goal = &item.goal;
+    Step {
+        id: StepId::new(&goal.address, verb),
+        address: goal.address.clone(),
+        plugin: goal.plugin.clone(),
+        verb,
+        identity: item.identity.clone().unwrap_or_default(),
+        inputs: goal.inputs.clone(),
+        desired: item.desired.clone(),
+        releases: BTreeSet::new(),
+        planned: Document::default(),
+        changes: Vec::new(),
+        expects: Expectation::default(),
+        needs: Vec::new(),
+        reversal: Reversal::Exact,
+        risks: Vec::new(),
+        notes: Vec::new(),
+        undo: goal.back.as_ref().and_then(|back| back.undo.clone()),
+        depends_on: goal.edges().into_iter().collect(),
+        lifecycle: goal.lifecycle.clone(),
+        on_revert: goal.on_revert,
+        before: BTreeMap::new(),
+        renamed_from: None,
+        existed: false,
+        managed: goal.back.as_ref().is_none_or(|back| back.managed),
+        run_key: None,
+        triggers: goal.triggers.clone(),
+        undo_inputs: goal.undo_inputs.clone(),
+        undoes: None,
+        when: None,
+        blocking: None,
+    }
+}
+
+/// Ownership worked out for a resource.
+struct Ownership {
+    /// Owned fields as they shall be; `null` for those to remove.
+    desired: Document,
+    releases: BTreeSet<Path>,
+    before: BTreeMap<Path, Before>,
+    notes: Vec<String>,
+}
+
+/// Decides a resource whose references are resolved as far as they can be.
+pub(crate) fn decide_resource(
+    pipeline: &Pipeline<'_>,
+    item: &Item<'_>,
+) -> Result<Decision, Vec<Diagnostic>> {
+    let observed = item.observed.as_ref().and_then(Option::as_ref);
+    let found = item.found.as_ref();
+    let lifecycle = effective_lifecycle(&item.goal.lifecycle, found);
+    let ownership = own(pipeline, item, &lifecycle, observed);
+    let recorded = found.map(|found| &found.recorded);
+    let managed_before = found.filter(|found| !found.retained).map(|found| &found.recorded);
+
+    let comparable = without(&ownership.desired, |path| lifecycle.is_external(path));
+    let (verb, desired) = match observed {
+        None => (Verb::Create, ownership.desired.clone()),
+        Some(_) => (Verb::Update, comparable),
+    };
+    let changes = diff(&desired, observed, &item.kind.fields);
+
+    if verb == Verb::Create && item.kind.create_explicit && !lifecycle.create {
+        return Err(vec![missing_object(item)]);
+    }
+    let mut step = blank_step(item, verb);
+    step.lifecycle = lifecycle;
+    step.desired = desired;
+    step.releases = ownership.releases;
+    step.before = ownership.before;
+    step.existed = recorded.map_or(observed.is_some(), |recorded| recorded.existed);
+    step.renamed_from = renamed_from(item);
+    step.notes = ownership.notes;
+    step.expects = expectation(item, observed, &changes);
+
+    if observed.is_some() && changes.is_empty() {
+        match managed_before {
+            Some(recorded) if recorded.settled => {
+                return Ok(Decision::Noop(record_change(item, recorded, &step, observed)));
+            }
+            Some(_) => {
+                step.notes
+                    .push("its last step did not end well: this one makes sure of it".to_owned());
+            }
+            None if !step.managed => return Ok(Decision::Noop(None)),
+            None => {
+                step.verb = Verb::Adopt;
+                step.id = StepId::new(&step.address, Verb::Adopt);
+                return Ok(Decision::Adopt(Box::new(step)));
+            }
+        }
+    }
+    if observed.is_some() && managed_before.is_none() && step.managed {
+        step.notes.push("exists already and is adopted".to_owned());
+    }
+    let replaces = changes.iter().any(|change| must_replace(item, &change.path));
+    if verb == Verb::Update && replaces {
+        step.verb = Verb::Replace;
+    }
+    step.changes = changes;
+    Ok(Decision::Drafted(Box::new(draft(item, step, observed))))
+}
+
+/// Decides an action: it runs when its run key is new, or when something needs it.
+pub(crate) fn decide_action(
+    pipeline: &Pipeline<'_>,
+    item: &Item<'_>,
+    needed: &BTreeSet<Address>,
+) -> Result<Decision, Vec<Diagnostic>> {
+    let address = &item.goal.address;
+    let triggers = match &item.goal.triggers {
+        None => Document::default(),
+        Some(template) => template.resolve(&|r| pipeline.bind(r)).map_err(|error| {
+            vec![Diagnostic { path: error.path, message: error.message, hint: error.hint }]
+        })?,
+    };
+    let base = pipeline.base;
+    let when_needed = item.kind.run == RunPolicy::WhenNeeded;
+    if when_needed && !needed.contains(address) {
+        return Ok(match base.snapshot.latest_run(address) {
+            Some((_, run)) => Decision::AlreadyRan(run.output.clone()),
+            None => Decision::NotNeeded,
+        });
+    }
+    let mut step = blank_step(item, Verb::Run);
+    if item.desired.is_known() && triggers.is_known() {
+        let occasion = when_needed.then_some(base.head.serial);
+        let key = free_run_key(&base.snapshot, &base.head.lineage, occasion, item, &triggers.value);
+        match key {
+            RunKey::Ran(output) => return Ok(Decision::AlreadyRan(output)),
+            RunKey::Free(key) => step.run_key = Some(key),
+        }
+    }
+    Ok(Decision::Drafted(Box::new(draft(item, step, None))))
+}
+
+enum RunKey {
+    /// This very run is done and was not undone.
+    Ran(Map),
+    Free(String),
+}
+
+/// The key under which an action with these inputs would run now. A run that failed or was undone
+/// leaves room for another one with the same inputs.
+fn free_run_key(
+    snapshot: &relctl_plan::Snapshot,
+    lineage: &str,
+    occasion: Option<u64>,
+    item: &Item<'_>,
+    triggers: &Map,
+) -> RunKey {
+    run_key(snapshot, lineage, occasion, &item.goal.address, &item.desired.value, triggers)
+        .map_or_else(RunKey::Ran, RunKey::Free)
+}
+
+/// `Err`: the output of the run that is on record for these inputs.
+pub(crate) fn run_key(
+    snapshot: &relctl_plan::Snapshot,
+    lineage: &str,
+    occasion: Option<u64>,
+    address: &Address,
+    inputs: &Map,
+    triggers: &Map,
+) -> Result<String, Map> {
+    let mut generation = 0_u32;
+    loop {
+        let parts = (lineage, address, inputs, triggers, occasion, generation);
+        // Inputs were canonical JSON before: they cannot fail to be it now.
+        let key = digest_of(&parts).map(|d| d.token().to_owned()).unwrap_or_default();
+        match snapshot.runs.get(&key) {
+            None => return Ok(key),
+            Some(run) if run.undone.is_none() && run.outcome == RunOutcome::Done => {
+                return Err(run.output.clone());
+            }
+            // Nobody knows how it ended: the plugin is to look for this very run.
+            Some(run) if run.outcome == RunOutcome::Unknown => return Ok(key),
+            Some(_) => generation += 1,
+        }
+    }
+}
+
+fn draft(item: &Item<'_>, step: Step, observed: Option<&Map>) -> Draft {
+    let change = Change {
+        subject: Subject {
+            address: step.address.clone(),
+            desired: Some(step.desired.clone()),
+            prior: item.found.as_ref().map(|found| found.recorded.observed.clone()),
+        },
+        verb: step.verb,
+        observed: observed.cloned(),
+        desired: Some(step.desired.clone()),
+        paths: step.changes.iter().map(|change| change.path.clone()).collect(),
+        undo: step.undo.clone(),
+    };
+    Draft { step, change }
+}
+
+/// Completes a step with what its plugin says; returns it with what references to it stand for.
+pub(crate) fn finish(
+    item: &Item<'_>,
+    draft: Draft,
+    assessment: Assessment,
+) -> Result<(Decision, Document), Diagnostic> {
+    let Draft { mut step, change } = draft;
+    if assessment.replace && step.verb == Verb::Update {
+        step.verb = Verb::Replace;
+    }
+    step.id = StepId::new(&step.address, step.verb);
+    if step.verb == Verb::Replace {
+        guard_replace(item, &step)?;
+        step.risks.push(Risk {
+            severity: Severity::Destructive,
+            message: format!("{} is deleted and created again", step.address),
+        });
+    }
+    merge_assessment(&mut step, &assessment, item.goal.undo_inputs.is_some());
+    for path in &assessment.relies_on {
+        expect_field(&mut step.expects, change.observed.as_ref(), path);
+    }
+    let bound = bind_after(item, &step, change.observed.as_ref());
+    Ok((Decision::Step(Box::new(step)), bound))
+}
+
+/// Takes over what a plugin says about a step. Used while planning, and again before applying to
+/// see that the plugin still says the same.
+pub(crate) fn merge_assessment(step: &mut Step, assessment: &Assessment, has_undo: bool) {
+    step.planned = assessment.planned.clone();
+    step.reversal = assessment.reversal;
+    step.risks.extend(assessment.risks.iter().cloned());
+    step.notes.extend(assessment.notes.iter().cloned());
+    if step.verb != Verb::Run || step.undoes.is_some() {
+        return;
+    }
+    if has_undo {
+        step.reversal = Reversal::Compensating;
+    } else if step.reversal == Reversal::Impossible {
+        step.risks.push(Risk {
+            severity: Severity::PointOfNoReturn,
+            message: format!("{} declares no undo: what it does stays done", step.address),
+        });
+    }
+}
+
+/// What references to the object stand for, once its step is planned.
+fn bind_after(item: &Item<'_>, step: &Step, observed: Option<&Map>) -> Document {
+    let kept = if step.verb == Verb::Update { observed } else { None };
+    let mut bound = overlay(kept, &step.desired, &item.kind.fields);
+    for (path, field) in item.kind.fields.computed() {
+        if kept.is_none() || field.volatile {
+            bound.set_unknown(&path);
+        }
+    }
+    let planned = owned_paths(&step.planned.value, &item.kind.fields);
+    for path in planned {
+        if step.planned.is_unknown(&path) {
+            bound.set_unknown(&path);
+        } else if let Some(value) = step.planned.get(&path) {
+            bound.set(&path, value.clone());
+        }
+    }
+    bound
+}
+
+/// What was protected stays protected until the file says otherwise.
+fn effective_lifecycle(declared: &Lifecycle, found: Option<&Found>) -> Lifecycle {
+    let protect = declared.protect.or(found.and_then(|found| found.recorded.lifecycle.protect));
+    Lifecycle { protect, ..declared.clone() }
+}
+
+/// Works out what is owned, what is removed, what is let go, and what each field was before.
+fn own(
+    pipeline: &Pipeline<'_>,
+    item: &Item<'_>,
+    lifecycle: &Lifecycle,
+    observed: Option<&Map>,
+) -> Ownership {
+    let fields = &item.kind.fields;
+    let mut desired = item.desired.clone();
+    let mut releases = BTreeSet::new();
+    let mut notes = Vec::new();
+    let back = item.goal.back.as_ref();
+    for path in &lifecycle.absent {
+        if desired.get(path).is_none() {
+            desired.set(path, Value::Null);
+        }
+    }
+    releases.extend(back.iter().flat_map(|back| back.releases.iter().cloned()));
+
+    let declared = owned_paths(&desired.value, fields);
+    let recorded = item.found.as_ref().filter(|f| !f.retained).map(|found| &found.recorded);
+    if let Some(recorded) = recorded.filter(|_| back.is_none()) {
+        for path in owned_paths(&recorded.desired, fields) {
+            if covered(&path, &declared) || lifecycle.is_external(&path) {
+                continue;
+            }
+            if recorded.before.get(&path) == Some(&Before::Absent) {
+                desired.set(&path, Value::Null);
+                releases.insert(path);
+            } else {
+                notes.push(format!("{path} is no longer managed here and stays as it is"));
+            }
+        }
+    }
+    let before = match back {
+        Some(back) => back.before.clone(),
+        None => declared
+            .iter()
+            .filter(|path| !lifecycle.is_external(path))
+            .map(|path| {
+                let known = recorded.and_then(|recorded| recorded.before.get(path)).cloned();
+                let before = known.unwrap_or_else(|| before_value(pipeline, item, path, observed));
+                (path.clone(), before)
+            })
+            .collect(),
+    };
+    releases.extend(declared.iter().filter(|path| lifecycle.is_external(path)).cloned());
+    Ownership { desired, releases, before, notes }
+}
+
+/// Whether some declared path lies on, above or below `path`.
+fn covered(path: &Path, declared: &BTreeSet<Path>) -> bool {
+    declared.contains(path)
+        || declared.iter().any(|other| other.contains(path) || path.contains(other))
+}
+
+/// What a field is before it is owned. Where it holds what the reference declared for it refers
+/// to, the reference is kept: the object behind it may go back to a new name.
+fn before_value(
+    pipeline: &Pipeline<'_>,
+    item: &Item<'_>,
+    path: &Path,
+    observed: Option<&Map>,
+) -> Before {
+    let Some(value) = observed.and_then(|map| value_at(map, path)) else { return Before::Absent };
+    if let Some(reference) = item.goal.inputs.reference_at(path) {
+        let referred = pipeline.item(&reference.address);
+        let was = referred
+            .filter(|referred| referred.goal.address.role() == Role::Resource)
+            .and_then(|referred| referred.observed.as_ref()?.as_ref())
+            .and_then(|map| value_at(map, &reference.attribute));
+        if was == Some(value) {
+            return Before::Reference {
+                reference: format!("${{{reference}}}"),
+                value: value.clone(),
+            };
+        }
+    }
+    Before::Value(value.clone())
+}
+
+/// The value at `path`, where there is one that is not `null`.
+pub(crate) fn value_at<'a>(map: &'a Map, path: &Path) -> Option<&'a Value> {
+    let mut segments = path.segments();
+    let mut value = map.get(segments.next()?)?;
+    for segment in segments {
+        value = value.as_object()?.get(segment)?;
+    }
+    Some(value).filter(|value| !value.is_null())
+}
+
+/// The document without the top-level or nested leaves that `drop` names.
+fn without(document: &Document, drop: impl Fn(&Path) -> bool) -> Document {
+    let mut kept = Document::default();
+    copy_kept(&document.value, &Path::ROOT, &drop, &mut kept.value);
+    kept.unknown = document.unknown.iter().filter(|path| !drop(path)).cloned().collect();
+    kept
+}
+
+fn copy_kept(from: &Map, at: &Path, drop: &impl Fn(&Path) -> bool, to: &mut Map) {
+    for (name, value) in from {
+        let path = at.join(name);
+        if drop(&path) {
+            continue;
+        }
+        match value {
+            Value::Object(inner) if !inner.is_empty() => {
+                let mut kept = Map::new();
+                copy_kept(inner, &path, drop, &mut kept);
+                if !kept.is_empty() {
+                    to.insert(name.clone(), Value::Object(kept));
+                }
+            }
+            _ => {
+                to.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// What must still be so when the step starts: existence, identity and the changed fields.
+fn expectation(item: &Item<'_>, observed: Option<&Map>, changes: &[FieldChange]) -> Expectation {
+    let mut expects = Expectation { exists: observed.is_some(), fields: BTreeMap::new() };
+    if observed.is_none() {
+        return expects;
+    }
+    for field in item.identity.iter().flat_map(Map::keys) {
+        expect_field(&mut expects, observed, &Path::field(field));
+    }
+    for change in changes {
+        expect_field(&mut expects, observed, &change.path);
+    }
+    expects
+}
+
+/// Adds the observed value of a field to what is expected.
+pub(crate) fn expect_field(expects: &mut Expectation, observed: Option<&Map>, path: &Path) {
+    if let Some(observed) = observed {
+        let value = value_at(observed, path).cloned().unwrap_or(Value::Null);
+        expects.fields.insert(path.clone(), value);
+    }
+}
+
+fn must_replace(item: &Item<'_>, path: &Path) -> bool {
+    let mut at = Some(path.clone());
+    while let Some(path) = at {
+        if item.kind.fields.at(&path).is_some_and(|field| field.replace_on_change) {
+            return true;
+        }
+        at = path.parent();
+    }
+    false
+}
+
+fn renamed_from(item: &Item<'_>) -> Option<Address> {
+    let found = item.found.as_ref()?;
+    (found.address != item.goal.address).then(|| found.address.clone())
+}
+
+/// The owned fields of a document after a step: without those let go.
+pub(crate) fn owned_after(desired: &Map, releases: &BTreeSet<Path>) -> Map {
+    without(&Document::known(desired.clone()), |path| releases.contains(path)).value
+}
+
+/// The change of a record where nothing else changes, if there is one.
+fn record_change(
+    item: &Item<'_>,
+    recorded: &Recorded,
+    step: &Step,
+    observed: Option<&Map>,
+) -> Option<Box<RecordChange>> {
+    let owned = owned_after(&step.desired.value, &step.releases);
+    let paths = owned_paths(&owned, &item.kind.fields);
+    let mut now = recorded.observed.clone();
+    for path in &paths {
+        if let Some(value) = observed.and_then(|map| value_at(map, path)) {
+            let mut document = Document::known(now);
+            document.set(path, value.clone());
+            now = document.value;
+        }
+    }
+    let record = Recorded {
+        plugin: step.plugin.clone(),
+        identity: step.identity.clone(),
+        inputs: step.inputs.clone(),
+        desired: owned,
+        observed: now,
+        depends_on: step.depends_on.clone(),
+        lifecycle: step.lifecycle.clone(),
+        on_revert: step.on_revert,
+        before: step.before.clone(),
+        ..recorded.clone()
+    };
+    let reason = if step.renamed_from.is_some() {
+        "it has a new name"
+    } else if owned_paths(&recorded.desired, &item.kind.fields) != paths {
+        "other fields are managed"
+    } else if record != *recorded {
+        "it is declared in another way"
+    } else {
+        return None;
+    };
+    Some(Box::new(RecordChange {
+        record,
+        renamed_from: step.renamed_from.clone(),
+        reason: reason.to_owned(),
+    }))
+}
+
+fn guard_replace(item: &Item<'_>, step: &Step) -> Result<(), Diagnostic> {
+    let path = step.changes.first().map_or(Path::ROOT, |change| change.path.clone());
+    let refuse = |message: String, hint: &str| {
+        Err(Diagnostic { path: path.clone(), message, hint: Some(hint.to_owned()) })
+    };
+    if item.kind.holds_data {
+        return refuse(
+            format!("this change would delete {} and create it anew; it holds data", step.address),
+            "declare a new object beside it, and move the data in a release of its own",
+        );
+    }
+    if step.lifecycle.protect == Some(true) {
+        return refuse(
+            format!(
+                "this change would delete {} and create it anew; it is protected",
+                step.address
+            ),
+            "undo the change, or write `lifecycle = { protect = false, replace = true }`",
+        );
+    }
+    if !step.lifecycle.replace {
+        return refuse(
+            format!("this change would delete {} and create it anew", step.address),
+            "undo the change, or allow it with `lifecycle = { replace = true }`",
+        );
+    }
+    Ok(())
+}
+
+fn missing_object(item: &Item<'_>) -> Diagnostic {
+    let identity = Value::Object(item.identity.clone().unwrap_or_default());
+    Diagnostic {
+        path: Path::ROOT,
+        message: format!("{} {identity} is not there", item.goal.address.kind()),
+        hint: Some(
+            "check its name, and the account and region of its plugin; to create it, write \
+             `lifecycle = { create = true }`"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The parts of a document that its owned paths cover.
+pub(crate) fn owned_part(item: &Item<'_>, recorded: &Recorded, document: &Map) -> Map {
+    select(document, &owned_paths(&recorded.desired, &item.kind.fields))
+}
+
+/// What a reference binds to after planning, for other modules.
+pub(crate) fn known(binding: Binding) -> Option<Value> {
+    match binding {
+        Binding::Known(value) => Some(value),
+        Binding::Unknown | Binding::Missing => None,
+    }
+}
