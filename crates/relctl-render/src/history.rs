@@ -1,0 +1,232 @@
+//! History: the log, one entry, and what drifted from it.
+
+use relctl_plan::{
+    Digest, Drift, Entry, EntryKind, EntryOutcome, FieldChange, Outcome, Plan, Snapshot,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Style;
+use crate::change::{Line, Shown, layout, line_of};
+use crate::plan::View;
+use crate::style::Tone;
+use crate::text::{counted, joined, pad, safe, width};
+
+/// One entry in the log; with `--json`, one element.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub serial: u64,
+    pub entry: Digest,
+    pub kind: EntryKind,
+    pub version: String,
+    pub outcome: EntryOutcome,
+    pub verified: Option<bool>,
+    /// The serial whose state a revert brought back.
+    pub restores: Option<u64>,
+    pub plan_id: Digest,
+    pub actor: String,
+    pub reason: Option<String>,
+    /// RFC 3339, UTC.
+    pub finished: String,
+    /// Whether its release is the one that runs now.
+    pub in_force: bool,
+}
+
+impl LogLine {
+    pub fn new(digest: &Digest, entry: &Entry, in_force: bool) -> Self {
+        Self {
+            serial: entry.serial,
+            entry: digest.clone(),
+            kind: entry.kind,
+            version: entry.version.clone(),
+            outcome: entry.outcome,
+            verified: entry.verified,
+            restores: entry.restores,
+            plan_id: entry.plan_id.clone(),
+            actor: entry.actor.clone(),
+            reason: entry.reason.clone(),
+            finished: entry.finished.clone(),
+            in_force,
+        }
+    }
+
+    fn result(&self) -> String {
+        result_text(self.kind, self.outcome, self.verified, self.restores)
+    }
+}
+
+/// `applied, verified`, `FAILED`, `back to #12, verified`.
+fn result_text(
+    kind: EntryKind,
+    outcome: EntryOutcome,
+    verified: Option<bool>,
+    restores: Option<u64>,
+) -> String {
+    let what = match (kind, restores) {
+        (EntryKind::Apply, _) => "applied".to_owned(),
+        (EntryKind::Revert, Some(0)) => "reverted to before the first entry".to_owned(),
+        (EntryKind::Revert, Some(serial)) => format!("reverted to #{serial}"),
+        (EntryKind::Revert, None) => "reverted".to_owned(),
+    };
+    let what = match (kind, outcome) {
+        (_, EntryOutcome::Succeeded) => what,
+        (EntryKind::Apply, EntryOutcome::Failed) => "apply FAILED".to_owned(),
+        (EntryKind::Revert, EntryOutcome::Failed) => format!("FAILED, not {what}"),
+    };
+    format!("{what}{}", verified_text(verified))
+}
+
+/// What the blocking checks said, to follow something else.
+pub(crate) fn verified_text(verified: Option<bool>) -> &'static str {
+    match verified {
+        Some(true) => ", verified",
+        Some(false) => ", NOT verified",
+        None => "",
+    }
+}
+
+/// A line for each entry, in the order given.
+pub fn log_text(log: &[LogLine], style: &Style) -> String {
+    if log.is_empty() {
+        return "no entries yet\n".to_owned();
+    }
+    let column = |text: &dyn Fn(&LogLine) -> String| log.iter().map(|l| width(&text(l))).max().unwrap_or(0);
+    let serial = |line: &LogLine| format!("#{}", line.serial);
+    let version = |line: &LogLine| safe(&line.version).into_owned();
+    let actor = |line: &LogLine| safe(&line.actor).into_owned();
+    let serials = column(&serial);
+    let versions = column(&version);
+    let results = column(&LogLine::result);
+    let actors = column(&actor);
+    let mut lines = Vec::new();
+    for line in log {
+        let result = pad(&line.result(), results);
+        let tone = match line.outcome {
+            EntryOutcome::Succeeded => Tone::Good,
+            EntryOutcome::Failed => Tone::Bad,
+        };
+        lines.push(format!(
+            "{}  {}  {}  {}  {}  {}{}",
+            pad(&serial(line), serials),
+            pad(&version(line), versions),
+            style.paint(tone, &result),
+            safe(&line.finished),
+            pad(&actor(line), actors),
+            line.entry.short(),
+            if line.in_force { "  in force" } else { "" },
+        ));
+        if let Some(reason) = &line.reason {
+            lines.push(format!("{:indent$}{}", "", safe(reason), indent = serials + 2));
+        }
+    }
+    joined(lines)
+}
+
+/// One entry: how it ended, what it did, what its checks said, and what it left behind. `plan` and
+/// `snapshot` are those of the entry.
+pub fn entry_text(
+    digest: &Digest,
+    entry: &Entry,
+    plan: Option<&Plan>,
+    snapshot: Option<&Snapshot>,
+    style: &Style,
+) -> String {
+    let target = match &entry.environment {
+        Some(environment) => format!(" {} {}", style.arrow(), safe(environment)),
+        None => String::new(),
+    };
+    let title = format!("#{} {} {}{target}", entry.serial, safe(&entry.release), safe(&entry.version));
+    let result = result_text(entry.kind, entry.outcome, entry.verified, entry.restores);
+    let mut lines = vec![format!("{}: {result}", style.paint(Tone::Heading, &title))];
+    let mut fact = |name: &str, value: &str| {
+        lines.push(format!("  {}{}", pad(name, 10), safe(value)));
+    };
+    fact("entry", digest.as_str());
+    fact("parent", entry.parent.as_ref().map_or("none, it is the first", Digest::as_str));
+    fact("plan", entry.plan_id.as_str());
+    fact("by", &entry.actor);
+    if let Some(reason) = &entry.reason {
+        fact("reason", reason);
+    }
+    fact("started", &entry.started);
+    fact("finished", &entry.finished);
+    if !entry.checks.is_empty() {
+        lines.push(String::new());
+        lines.push(style.paint(Tone::Heading, "Checks"));
+        for (address, verdict) in &entry.checks {
+            let word = outcome_word(verdict.outcome);
+            lines.push(format!("  {}  {address}: {}", pad(word, 12), safe(&verdict.evidence)));
+        }
+    }
+    if let Some(plan) = plan {
+        let view = View::new(plan, *style);
+        lines.push(String::new());
+        lines.push(style.paint(Tone::Heading, "Steps"));
+        lines.extend(view.step_lines());
+    }
+    if let Some(snapshot) = snapshot {
+        lines.push(String::new());
+        lines.extend(left_behind(snapshot, *style));
+    }
+    joined(lines)
+}
+
+fn left_behind(snapshot: &Snapshot, style: Style) -> Vec<String> {
+    let managed = counted(snapshot.objects.len(), "object", "objects");
+    let mut lines = vec![style.paint(Tone::Heading, &format!("Left behind: {managed}"))];
+    for (address, recorded) in &snapshot.objects {
+        let protected = if recorded.is_protected() { ", protected" } else { "" };
+        let settled = if recorded.settled { "" } else { ", UNSETTLED" };
+        lines.push(format!("  {address}   changed by #{}{protected}{settled}", recorded.changed));
+    }
+    for retained in &snapshot.retained {
+        let (address, since) = (&retained.address, retained.since);
+        lines.push(format!("  {address}   no longer managed since #{since}"));
+    }
+    lines
+}
+
+pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Fail => "FAIL",
+        Outcome::Inconclusive => "inconclusive",
+    }
+}
+
+/// What differs from what was recorded, for `drift`.
+pub fn drift_text(drift: &[Drift], style: &Style) -> String {
+    if drift.is_empty() {
+        return "no drift: what is owned is as it was recorded\n".to_owned();
+    }
+    joined(drift_lines(drift, 0, *style))
+}
+
+/// Each object that drifted, with its fields: recorded, then observed.
+pub(crate) fn drift_lines(drift: &[Drift], indent: usize, style: Style) -> Vec<String> {
+    drift
+        .chunk_by(|a, b| a.address == b.address)
+        .flat_map(|of_object| {
+            let address = of_object.first().map(|drift| drift.address.to_string());
+            let address = address.unwrap_or_default();
+            if of_object.iter().any(|drift| drift.path.is_root()) {
+                return vec![format!("{:indent$}{address}   is gone", "")];
+            }
+            let fields: Vec<Line> = of_object.iter().map(drift_line).collect();
+            let mut lines = vec![format!("{:indent$}{address}", "")];
+            lines.extend(layout(&fields, indent + 2, style));
+            lines
+        })
+        .collect()
+}
+
+fn drift_line(drift: &Drift) -> Line {
+    let present = |value: &relctl_plan::Value| (!value.is_null()).then(|| value.clone());
+    let change = FieldChange {
+        path: drift.path.clone(),
+        before: present(&drift.recorded),
+        after: present(&drift.observed),
+        unknown: false,
+        multiline: false,
+    };
+    line_of(&change, || Shown::Text(String::new()))
+}

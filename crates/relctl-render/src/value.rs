@@ -1,0 +1,56 @@
+//! Values in one line, as a reader of the release file would write them.
+
+use relctl_plan::Value;
+
+use crate::text::{is_hidden, safe};
+
+/// The value in one line. A string stands bare where it cannot be taken for anything else,
+/// otherwise in quotes.
+pub(crate) fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) if is_plain(text) => text.clone(),
+        other => safe(&other.to_string()).into_owned(),
+    }
+}
+
+/// Whether a string without quotes reads as that string: not as a number, a remark of relctl's, or
+/// two values.
+fn is_plain(text: &str) -> bool {
+    const TELLING: [&str; 8] = ["\"", "\\", "…", "...", "→", "->", ", ", " = "];
+    let first_is_plain =
+        text.chars().next().is_some_and(|c| !matches!(c, '(' | '[' | '{') && !c.is_whitespace());
+    first_is_plain
+        && !text.ends_with(char::is_whitespace)
+        && !text.chars().any(is_hidden)
+        && !TELLING.iter().any(|telling| text.contains(telling))
+        && serde_json::from_str::<Value>(text).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn strings_stand_bare_only_where_they_cannot_mislead() {
+        let shown: Vec<String> = [
+            json!("…/api"),
+            json!("api:v1.0"),
+            json!("512"),
+            json!(512),
+            json!("true"),
+            json!(""),
+            json!("(known after step 1)"),
+            json!("a → b"),
+            json!("two\nlines\u{1b}[0m"),
+            json!("x\u{202e}y"),
+            json!(["npm", "run"]),
+            json!(null),
+        ]
+        .iter()
+        .map(inline)
+        .collect();
+        insta::assert_snapshot!(shown.join("\n"), @"");
+    }
+}
