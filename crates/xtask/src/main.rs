@@ -4,9 +4,14 @@
 //! things are, [`toolchain`] chooses the compiler of the guests.
 #![expect(clippy::print_stderr, reason = "this tool talks to a terminal")]
 
+mod build;
+mod ci;
 mod plugins;
+mod services;
 mod shell;
+mod test;
 mod toolchain;
+mod workflows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,8 +31,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Builds the binary and its plugins: `target/release/relctl` and `target/release/plugins`.
+    Build,
     /// Builds the plugins of `plugins/` as components into `target/release/plugins`.
     Plugins(plugins::PluginsArgs),
+    /// Runs every test, and brings the services that they need.
+    Test(test::TestArgs),
+    /// Runs what must hold for every commit: formatting, lints, documents, tests.
+    Ci,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +54,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match command {
+        Command::Build => build::run(&workspace),
         Command::Plugins(args) => plugins::run(&workspace, &args),
+        Command::Test(args) => test::run(&workspace, &args),
+        Command::Ci => ci::run(&workspace),
     }
 }

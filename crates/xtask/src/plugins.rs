@@ -1,6 +1,7 @@
 //! `cargo xtask plugins`: builds the guests and turns them into components.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -49,6 +50,14 @@ pub(crate) fn run(workspace: &Workspace, args: &PluginsArgs) -> Result<()> {
         componentize(workspace, guest, &modules.join(&guest.module))?;
     }
     Ok(())
+}
+
+/// A cargo in the plugins' workspace for builds for this machine: their logic is tested natively.
+pub(crate) fn native(workspace: &Workspace) -> Command {
+    let folder = workspace.root.join("plugins");
+    let mut command = Command::new("cargo");
+    command.env("CARGO_TARGET_DIR", folder.join("target/native")).current_dir(folder);
+    command
 }
 
 fn chosen(guests: Vec<Guest>, names: &[String]) -> Result<Vec<Guest>> {
