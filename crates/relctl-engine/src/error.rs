@@ -1,6 +1,6 @@
 //! Why the engine refused, or could not go on.
 
-use relctl_plan::{Address, Diagnostic, Failure, PlanError, StepId, Value};
+use relctl_plan::{Address, Diagnostic, Failure, JournalLine, PlanError, StepId, Value};
 
 use crate::{LedgerError, ProviderError};
 
@@ -74,8 +74,14 @@ pub enum EngineError {
     #[error("{message}")]
     Nothing { message: String, hint: String },
     /// Exit 9. A mutation may have happened and could not be recorded.
-    #[error("the ledger could not be written while applying: {source}")]
-    Unrecorded { source: LedgerError },
+    #[error("the ledger could not be written while applying")]
+    Unrecorded {
+        operation: String,
+        #[source]
+        source: LedgerError,
+        /// Journal lines that are not known to be durable, for an emergency copy.
+        unsaved: Vec<JournalLine>,
+    },
 }
 
 fn names(addresses: &[Address]) -> String {

@@ -59,6 +59,11 @@ pub trait Ledger: Send + Sync {
     /// Where it is, for messages: a folder or a URL.
     fn location(&self) -> String;
 
+    /// Whether what it keeps is encrypted: only then are sealed undos kept.
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
     async fn head(&self) -> Result<Head, LedgerError>;
 
     async fn entry(&self, digest: &Digest) -> Result<Entry, LedgerError>;

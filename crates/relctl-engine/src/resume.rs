@@ -1,6 +1,12 @@
 //! Going on after an interruption, or settling it.
 
-use crate::{ApplyOptions, Context, EngineError, Interrupt, Observer, Report};
+use relctl_plan::{Event, JournalEvent, JournalLine};
+
+use crate::apply::execute::{Executor, Scope};
+use crate::apply::precheck::precheck;
+use crate::apply::{carry_out, checks, opened, released};
+use crate::planning::base::Base;
+use crate::{ApplyOptions, Context, EngineError, Interrupt, Lock, Observer, Report};
 
 /// What to do with what was interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +19,76 @@ pub enum ResumeMode {
 
 /// Resumes the open operation.
 pub async fn resume(
-    _context: Context<'_>,
-    _mode: ResumeMode,
-    _options: &ApplyOptions,
-    _observer: &dyn Observer,
-    _interrupt: Interrupt,
+    context: Context<'_>,
+    mode: ResumeMode,
+    options: &ApplyOptions,
+    observer: &dyn Observer,
+    interrupt: Interrupt,
 ) -> Result<Report, EngineError> {
-    todo!()
+    let lock = context.ledger.lock(options.holder.clone(), options.lock_timeout).await?;
+    let result = go_on(context, &*lock, mode, options, observer, interrupt).await;
+    released(lock.release().await, result)
+}
+
+/// Goes on under a lock that is held.
+///
+/// What began and has no end is asked for again, with exactly what the journal recorded; what has
+/// not begun is checked as before an apply.
+pub(crate) async fn go_on(
+    context: Context<'_>,
+    lock: &dyn Lock,
+    mode: ResumeMode,
+    options: &ApplyOptions,
+    observer: &dyn Observer,
+    interrupt: Interrupt,
+) -> Result<Report, EngineError> {
+    let head = lock.head();
+    let Some(operation) = head.operation.clone() else {
+        return Err(EngineError::Nothing {
+            message: "no operation was interrupted".to_owned(),
+            hint: "`relctl status` says what is in force".to_owned(),
+        });
+    };
+    let plan = context.ledger.plan(&operation.plan).await?;
+    crate::apply::guard::check_pins(context, &plan)?;
+    let base = Base::at(context, head).await?;
+    let journal = lock.open_journal(&operation.id).await?;
+    let lines: Vec<JournalLine> = journal.replayed().to_vec();
+    let mut executor = Executor::new(
+        context, &base, &plan, &operation, lock, journal, options, observer, interrupt,
+    );
+    executor.replay(&lines);
+    let scope = match mode {
+        ResumeMode::Go if !executor.has_failed() => Scope::Everything,
+        ResumeMode::Go | ResumeMode::Stop => Scope::WhatBegan,
+    };
+    if scope == Scope::Everything {
+        let prepared = precheck(context, &base, &plan, &|id| executor.is_waiting(id)).await?;
+        executor.prepare(prepared);
+    }
+    executor.journal().append(context.clock.now(), opened(options, lock)).await?;
+    observer.plan(&plan);
+    observer.event(&Event::Started {
+        operation: operation.id.clone(),
+        plan_id: plan.plan_id.clone(),
+        steps: plan.body.steps.len(),
+    });
+    executor.restore_checks(gates(&plan, &lines));
+    carry_out(executor, scope).await
+}
+
+/// The gates that passed before the interruption: they are not run again.
+fn gates(plan: &relctl_plan::Plan, lines: &[JournalLine]) -> Vec<checks::Checked> {
+    let passed = lines.iter().filter_map(|line| match &line.event {
+        JournalEvent::Checked { address, verdict } => {
+            let step = plan.body.steps.iter().find(|step| step.address == *address)?;
+            (step.when == Some(relctl_plan::CheckWhen::Before)).then(|| checks::Checked {
+                address: address.clone(),
+                verdict: verdict.clone(),
+                blocking: step.blocking.unwrap_or(true),
+            })
+        }
+        _ => None,
+    });
+    passed.collect()
 }

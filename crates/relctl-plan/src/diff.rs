@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::{get, set};
+use crate::document::{get, remove, set};
 use crate::{Document, Field, Map, Path, Value};
 
 /// One field that will change.
@@ -99,17 +99,4 @@ pub fn overlay(observed: Option<&Map>, desired: &Document, fields: &Field) -> Do
         }
     }
     result
-}
-
-fn remove(map: &mut Map, path: &Path) {
-    let mut segments: Vec<&str> = path.segments().collect();
-    let Some(last) = segments.pop() else { return };
-    let mut at = map;
-    for segment in segments {
-        match at.get_mut(segment) {
-            Some(Value::Object(inner)) => at = inner,
-            _ => return,
-        }
-    }
-    at.remove(last);
 }

@@ -46,6 +46,14 @@ impl Document {
         set(&mut self.value, path, value);
     }
 
+    /// The document without what is at `path`; an object that this leaves empty stays.
+    #[must_use]
+    pub fn without(mut self, path: &Path) -> Self {
+        self.unknown.retain(|unknown| !path.contains(unknown));
+        remove(&mut self.value, path);
+        self
+    }
+
     /// Marks the value at `path` as not known yet.
     pub fn set_unknown(&mut self, path: &Path) {
         self.set(path, Value::Null);
@@ -67,6 +75,20 @@ pub(crate) fn get<'a>(map: &'a Map, path: &Path) -> Option<&'a Value> {
         value = value.as_object()?.get(segment)?;
     }
     Some(value)
+}
+
+/// Removes what is at `path` below `map`, if anything is.
+pub(crate) fn remove(map: &mut Map, path: &Path) {
+    let mut segments: Vec<&str> = path.segments().collect();
+    let Some(last) = segments.pop() else { return };
+    let mut at = map;
+    for segment in segments {
+        match at.get_mut(segment) {
+            Some(Value::Object(inner)) => at = inner,
+            _ => return,
+        }
+    }
+    at.remove(last);
 }
 
 /// Sets the value at `path` below `map`; what stands in the way of it is replaced by an object.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, Attempt, Digest, Document, EntryOutcome, Failure, Map, StepId, Undo, Verdict,
+    Address, Attempt, Digest, Document, EntryOutcome, Failure, StepId, Undo, Verdict,
     canonical_json,
 };
 
@@ -36,9 +36,6 @@ pub enum JournalEvent {
         attempt: Attempt,
         /// The desired document with every reference resolved.
         desired: Document,
-        /// Resolved inputs of the run that would undo this one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        undo_inputs: Option<Map>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run_key: Option<String>,
         /// What the plugin needs to undo it.

@@ -45,6 +45,8 @@ pub struct OpenOperation {
     /// The plan's digest as an object of the ledger.
     pub plan: Digest,
     pub actor: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     pub started: String,
 }
 

@@ -25,7 +25,7 @@ mod plan;
 mod release;
 mod template;
 
-pub use address::{Address, AddressError, Role};
+pub use address::{Address, AddressError, Role, is_identifier};
 pub use canonical::{Digest, canonical_json, digest_of};
 pub use diff::{FieldChange, diff, overlay, owned_paths, select};
 pub use document::{Document, MAX_INTEGER};

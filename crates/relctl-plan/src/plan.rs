@@ -71,6 +71,8 @@ pub struct Body {
     pub version: String,
     pub environment: Option<String>,
     pub kind: PlanKind,
+    /// Whether an entry is due even if nothing else changes: another version, or a revert.
+    pub new_version: bool,
     pub base: Base,
     pub plugins: BTreeMap<Instance, PluginPin>,
     /// In the order of execution: needs come first, then address.
@@ -93,7 +95,8 @@ pub struct Body {
 impl Body {
     /// Whether anything but checks would happen.
     pub fn has_changes(&self) -> bool {
-        self.steps.iter().any(|step| step.verb != Verb::Check)
+        self.new_version
+            || self.steps.iter().any(|step| step.verb != Verb::Check)
             || !self.records.is_empty()
             || !self.retain.is_empty()
             || !self.forget.is_empty()

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use relctl_plan::{
-    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, EntryKind, Expectation, Graph,
-    Map, Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary, Value,
-    Verb, diff, owned_paths,
+    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, Entry, EntryKind, Expectation,
+    Graph, Map, Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary,
+    Value, Verb, diff, owned_paths,
 };
 
 use super::base::{Base, read_entry};
@@ -40,7 +40,8 @@ pub(crate) async fn build(
     meta.external = external(&pipeline);
 
     let mut steps = collect_steps(&pipeline);
-    let Leaving { steps: goings, retain, forget, notes } = leaving;
+    let Leaving { steps: goings, mut retain, forget, notes } = leaving;
+    retain.extend(let_go(&pipeline));
     let mut reverse = needs_of_goings(base, &steps, &goings);
     steps.extend(goings.into_iter().map(|mut step| {
         step.needs = reverse.remove(&step.id).unwrap_or_default();
@@ -48,7 +49,10 @@ pub(crate) async fn build(
     }));
     let relied_on = rely(&pipeline, &mut steps);
     let steps = order(steps)?;
+    let is_new = |entry: &Entry| entry.version != title.version;
+    let new_version = title.kind != PlanKind::Apply || base.entry.as_ref().is_some_and(is_new);
     let mut body = Body {
+        new_version,
         release: title.release,
         version: title.version,
         environment: title.environment,
@@ -201,6 +205,12 @@ fn records(pipeline: &Pipeline<'_>) -> BTreeMap<Address, relctl_plan::RecordChan
         _ => None,
     });
     changed.collect()
+}
+
+/// Objects that a revert stops managing and that have nothing to go back to.
+fn let_go<'p>(pipeline: &'p Pipeline<'_>) -> impl Iterator<Item = Address> + 'p {
+    let gone = |item: &&Item<'_>| matches!(item.decision, Decision::LetGo);
+    pipeline.items.iter().filter(gone).map(|item| item.goal.address.clone())
 }
 
 fn summarise(pipeline: &Pipeline<'_>, steps: &[Step]) -> Summary {

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relctl_plan::{
-    Address, Assessment, Before, Binding, Diagnostic, Document, Expectation, FieldChange,
-    Lifecycle, Map, Path, RecordChange, Recorded, Reversal, Risk, Role, RunOutcome, RunPolicy,
-    Severity, Step, StepId, Value, Verb, diff, digest_of, overlay, owned_paths, select,
+    Address, Assessment, Before, Diagnostic, Document, Expectation, FieldChange, Kind, Lifecycle,
+    Map, Path, RecordChange, Recorded, Reversal, Risk, Role, RunOutcome, RunPolicy, Severity, Step,
+    StepId, Value, Verb, diff, digest_of, overlay, owned_paths, select,
 };
 
 use super::base::Found;
@@ -27,6 +27,8 @@ pub(crate) enum Decision {
     NotNeeded,
     /// Waits for the plugin's assessment.
     Drafted(Box<Draft>),
+    /// A revert stops managing it; nothing goes back.
+    LetGo,
     /// It exists as declared: from now on it is recorded.
     Adopt(Box<Step>),
     Step(Box<Step>),
@@ -134,6 +136,7 @@ pub(crate) fn decide_resource(
 
     if observed.is_some() && changes.is_empty() {
         match managed_before {
+            _ if !step.managed => return Ok(Decision::LetGo),
             Some(recorded) if recorded.settled => {
                 return Ok(Decision::Noop(record_change(item, recorded, &step, observed)));
             }
@@ -141,7 +144,6 @@ pub(crate) fn decide_resource(
                 step.notes
                     .push("its last step did not end well: this one makes sure of it".to_owned());
             }
-            None if !step.managed => return Ok(Decision::Noop(None)),
             None => {
                 step.verb = Verb::Adopt;
                 step.id = StepId::new(&step.address, Verb::Adopt);
@@ -152,7 +154,7 @@ pub(crate) fn decide_resource(
     if observed.is_some() && managed_before.is_none() && step.managed {
         step.notes.push("exists already and is adopted".to_owned());
     }
-    let replaces = changes.iter().any(|change| must_replace(item, &change.path));
+    let replaces = changes.iter().any(|change| must_replace(item.kind, &change.path));
     if verb == Verb::Update && replaces {
         step.verb = Verb::Replace;
     }
@@ -469,10 +471,11 @@ pub(crate) fn expect_field(expects: &mut Expectation, observed: Option<&Map>, pa
     }
 }
 
-fn must_replace(item: &Item<'_>, path: &Path) -> bool {
+/// Whether a change at `path` needs delete and create, as the kind's schema says.
+pub(crate) fn must_replace(kind: &Kind, path: &Path) -> bool {
     let mut at = Some(path.clone());
     while let Some(path) = at {
-        if item.kind.fields.at(&path).is_some_and(|field| field.replace_on_change) {
+        if kind.fields.at(&path).is_some_and(|field| field.replace_on_change) {
             return true;
         }
         at = path.parent();
@@ -580,12 +583,4 @@ fn missing_object(item: &Item<'_>) -> Diagnostic {
 /// The parts of a document that its owned paths cover.
 pub(crate) fn owned_part(item: &Item<'_>, recorded: &Recorded, document: &Map) -> Map {
     select(document, &owned_paths(&recorded.desired, &item.kind.fields))
-}
-
-/// What a reference binds to after planning, for other modules.
-pub(crate) fn known(binding: Binding) -> Option<Value> {
-    match binding {
-        Binding::Known(value) => Some(value),
-        Binding::Unknown | Binding::Missing => None,
-    }
 }

@@ -350,7 +350,7 @@ impl<'a> Pipeline<'a> {
 
     fn settle(&mut self, index: usize, decision: Decision) {
         let bound = match (&decision, self.items.get(index)) {
-            (Decision::Noop(_) | Decision::Adopt(_), Some(item)) => {
+            (Decision::Noop(_) | Decision::LetGo | Decision::Adopt(_), Some(item)) => {
                 item.observed.clone().flatten().map(Document::known)
             }
             (Decision::AlreadyRan(output), _) => Some(Document::known(output.clone())),
