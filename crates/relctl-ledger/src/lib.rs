@@ -1,1 +1,29 @@
 //! The append-only ledger: entries, snapshots, journals, locks.
+//!
+//! Everything stands on one small trait, [`Backend`], with a backend for directories and one for
+//! object stores. Objects are immutable and named by their digests; HEAD moves by
+//! compare-and-swap; what is read is proved to be what was written. The on-disk format is
+//! specified in `state/README.md`.
+//!
+//! Reading order: [`Location`] says where a ledger is, [`init`] makes one, [`LedgerStore`] opens
+//! one; `lock` is the right to write; `journal` is what an operation did; `history` is what the
+//! entries say.
+
+mod backend;
+mod cell;
+mod codec;
+mod error;
+mod head;
+mod journal;
+mod local;
+mod location;
+mod lock;
+mod nonce;
+mod seen;
+mod store;
+
+pub use backend::{Append, Backend, Guard, Object, Put, Version};
+pub use local::LocalBackend;
+pub use location::{Location, Scheme};
+pub use lock::Timing;
+pub use store::{LedgerStore, OpenOptions, Place, init};

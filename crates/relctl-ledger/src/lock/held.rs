@@ -1,0 +1,229 @@
+//! Writing under a held lock.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use relctl_engine::{Holder, Journal, LedgerError, Lock};
+use relctl_plan::{Digest, Entry, Head, Plan, Snapshot};
+use tokio::task::JoinHandle;
+
+use super::Lease;
+use crate::backend::Version;
+use crate::cell::{Swap, create, replace};
+use crate::codec::{check_digest, encode, pack, unpack};
+use crate::error::{damaged, moved, untrusted};
+use crate::head::{HEAD, StoredHead};
+use crate::journal::{self, OpenJournal};
+use crate::store::{LedgerStore, entry_path, plan_path, plugin_path, snapshot_path};
+
+/// The right to write to one ledger.
+pub(crate) struct HeldLock {
+    store: LedgerStore,
+    lease: Arc<Lease>,
+    beat: JoinHandle<()>,
+    first: Head,
+    /// HEAD as this holder wrote it last.
+    last: tokio::sync::Mutex<(StoredHead, Version)>,
+    took_over: Option<Holder>,
+}
+
+impl HeldLock {
+    /// Rewrites HEAD with the epoch of a lock just taken: from then on no former holder can.
+    pub(super) async fn fence(
+        store: &LedgerStore,
+        lease: Lease,
+        took_over: Option<Holder>,
+    ) -> Result<Self, LedgerError> {
+        let lease = Arc::new(lease);
+        let beat = tokio::spawn(lease.clone().beat());
+        match write_epoch(store, &lease).await {
+            Ok((stored, version)) => {
+                let first = stored.head.clone();
+                let last = tokio::sync::Mutex::new((stored, version));
+                Ok(Self { store: store.clone(), lease, beat, first, last, took_over })
+            }
+            Err(error) => {
+                beat.abort();
+                // The first error says more; the lock expires if it cannot be given back.
+                if let Err(error) = lease.release().await {
+                    tracing::warn!(%error, "the lock could not be given back");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Creates an object named by its content. One that is there must be the same.
+    async fn put(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        digest: &Digest,
+        content: impl Fn(&[u8], &str) -> Result<Vec<u8>, LedgerError>,
+    ) -> Result<(), LedgerError> {
+        self.lease.check().await?;
+        let backend = self.store.backend.as_ref();
+        match create(backend, path, bytes).await? {
+            Swap::Done(_) | Swap::Lost(None) => Ok(()),
+            Swap::Lost(Some(there)) => {
+                let place = backend.locate(path);
+                check_digest(&content(&there.bytes, &place)?, digest, &place)
+            }
+        }
+    }
+}
+
+async fn write_epoch(
+    store: &LedgerStore,
+    lease: &Lease,
+) -> Result<(StoredHead, Version), LedgerError> {
+    let backend = store.backend.as_ref();
+    let place = backend.locate(HEAD);
+    loop {
+        let (stored, version) = store.read_head().await?;
+        if stored.head.epoch >= lease.epoch() {
+            return Err(moved(format!("`{place}` has been written by a later holder of the lock")));
+        }
+        let mut head = stored.head.clone();
+        head.epoch = lease.epoch();
+        let next = stored.next(head)?;
+        // A former holder may write once more until this write is there: then look again.
+        if let Swap::Done(version) =
+            replace(backend, HEAD, &next.to_bytes(&place)?, &version).await?
+        {
+            store.remember(&next).await;
+            return Ok((next, version));
+        }
+    }
+}
+
+fn as_is(bytes: &[u8], _place: &str) -> Result<Vec<u8>, LedgerError> {
+    Ok(bytes.to_vec())
+}
+
+#[async_trait]
+impl Lock for HeldLock {
+    fn head(&self) -> Head {
+        self.first.clone()
+    }
+
+    fn took_over(&self) -> Option<&Holder> {
+        self.took_over.as_ref()
+    }
+
+    async fn check(&self) -> Result<(), LedgerError> {
+        self.lease.check().await
+    }
+
+    fn park_requested(&self) -> Option<Holder> {
+        self.lease.park_requested()
+    }
+
+    async fn put_plan(&self, plan: &Plan) -> Result<Digest, LedgerError> {
+        let bytes = encode(plan, "the plan")?;
+        let digest = Digest::of(&bytes);
+        self.put(&plan_path(&digest), &bytes, &digest, as_is).await?;
+        Ok(digest)
+    }
+
+    async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<Digest, LedgerError> {
+        let json = encode(snapshot, "the snapshot")?;
+        let digest = Digest::of(&json);
+        let packed = pack(&json, "the snapshot")?;
+        self.put(&snapshot_path(&digest), &packed, &digest, unpack).await?;
+        Ok(digest)
+    }
+
+    async fn put_entry(&self, entry: &Entry) -> Result<Digest, LedgerError> {
+        let bytes = encode(entry, "the entry")?;
+        let digest = Digest::of(&bytes);
+        self.put(&entry_path(&digest), &bytes, &digest, as_is).await?;
+        Ok(digest)
+    }
+
+    async fn put_plugin(&self, digest: &Digest, wasm: &[u8]) -> Result<(), LedgerError> {
+        check_digest(wasm, digest, "the plugin to be kept")?;
+        self.put(&plugin_path(digest), wasm, digest, as_is).await
+    }
+
+    async fn swap_head(&self, head: Head) -> Result<(), LedgerError> {
+        let backend = self.store.backend.as_ref();
+        let place = backend.locate(HEAD);
+        let mut last = self.last.lock().await;
+        check_successor(&self.first, &last.0.head, &head, &place)?;
+        if let Some(operation) = &head.operation
+            && last.0.head.operation.as_ref().is_none_or(|open| open.id != operation.id)
+        {
+            // HEAD never names an operation without a journal: one that is not there was removed.
+            journal::found(backend, &operation.id, self.lease.epoch()).await?;
+        }
+        self.lease.check().await?;
+        loop {
+            let (stored, version) = &*last;
+            let next = stored.next(head.clone())?;
+            match replace(backend, HEAD, &next.to_bytes(&place)?, version).await? {
+                Swap::Done(version) => {
+                    self.store.remember(&next).await;
+                    *last = (next, version);
+                    return Ok(());
+                }
+                Swap::Lost(now) => {
+                    let now = now
+                        .map(|object| {
+                            let stored = StoredHead::from_bytes(&object.bytes, &place)?;
+                            Ok::<_, LedgerError>((stored, object.version))
+                        })
+                        .transpose()?;
+                    match now {
+                        // An earlier write of this holder, whose reply got lost.
+                        Some((stored, version)) if stored.head.epoch == self.lease.epoch() => {
+                            *last = (stored, version);
+                        }
+                        _ => return Err(moved(format!("`{place}` was written by someone else"))),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn open_journal(&self, operation: &str) -> Result<Box<dyn Journal>, LedgerError> {
+        self.lease.check().await?;
+        let began = {
+            let last = self.last.lock().await;
+            last.0.head.operation.as_ref().is_some_and(|open| open.id == operation)
+        };
+        let backend = self.store.backend.clone();
+        Ok(Box::new(OpenJournal::open(backend, operation, began, self.lease.clone()).await?))
+    }
+
+    async fn release(&self) -> Result<(), LedgerError> {
+        self.beat.abort();
+        self.lease.release().await
+    }
+}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        self.beat.abort();
+    }
+}
+
+/// HEAD stays the head of one ledger, and history only grows.
+fn check_successor(first: &Head, last: &Head, next: &Head, place: &str) -> Result<(), LedgerError> {
+    let same = next.lineage == first.lineage
+        && next.release == first.release
+        && next.environment == first.environment
+        && next.epoch == first.epoch;
+    let grows = (next.serial == last.serial && next.entry == last.entry)
+        || (next.serial == last.serial + 1 && next.entry != last.entry);
+    if same && grows {
+        return Ok(());
+    }
+    if next.format > Head::FORMAT {
+        return Err(damaged(place, "a newer format cannot be written"));
+    }
+    Err(untrusted(
+        format!("`{place}` would not be the next head of this ledger"),
+        "this is a mistake in relctl; nothing was changed",
+    ))
+}

@@ -1,0 +1,180 @@
+//! The right to write.
+//!
+//! The lock object is taken by a conditional write that raises its epoch; then HEAD is rewritten
+//! with that epoch, before anything else, so that a former holder's next write of HEAD fails. Its
+//! next journal segment collides with the empty one that the new holder creates.
+//!
+//! On a directory the operating system's lock decides who holds it, and frees it when its process
+//! dies. Elsewhere the holder rewrites the lock object again and again, and whoever waits takes
+//! over when it has not changed for the TTL on the waiter's own monotonic clock: no two machines'
+//! clocks are ever compared.
+
+mod held;
+mod lease;
+mod record;
+
+use std::time::{Duration, Instant};
+
+use relctl_engine::{Holder, LedgerError, LedgerErrorKind};
+
+use crate::backend::{Backend, Guard, Version};
+use crate::error::error;
+use crate::store::LedgerStore;
+use lease::{Reading, Renewed};
+use record::{LOCK, Record, Written};
+
+pub(crate) use held::HeldLock;
+pub(crate) use lease::Lease;
+
+/// Held by a living process of this machine, or of one that shares the directory.
+const OS_LOCK: &str = ".lock";
+
+/// How often a directory's lock is tried before "locked" is said without a holder to name.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How long things take. The default is for real; tests use shorter ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// A remote lock whose holder shows no sign of life for so long may be taken over.
+    pub ttl: Duration,
+    /// How often whoever waits, or looks for a request to park, looks again.
+    pub poll: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(30), poll: Duration::from_secs(1) }
+    }
+}
+
+/// Who holds the lock. On a directory, whether that process lives is asked too.
+pub(crate) async fn holder(backend: &dyn Backend) -> Result<Option<Holder>, LedgerError> {
+    let Some((Record { holder: Some(holder), .. }, _)) = record::read(backend).await? else {
+        return Ok(None);
+    };
+    // Where that cannot be asked, on a read-only disk, what is written counts.
+    match backend.guard(OS_LOCK).await {
+        Ok(Guard::Held(_)) => Ok(None),
+        Ok(Guard::Busy | Guard::Unsupported) | Err(_) => Ok(Some(holder)),
+    }
+}
+
+/// Asks the holder to park.
+pub(crate) async fn request_park(
+    backend: &dyn Backend,
+    by: Holder,
+) -> Result<Option<Holder>, LedgerError> {
+    loop {
+        let Some(holder) = holder(backend).await? else { return Ok(None) };
+        let Some((mut record, version)) = record::read(backend).await? else { return Ok(None) };
+        if record.holder.as_ref() != Some(&holder) {
+            continue;
+        }
+        record.park = Some(by.clone());
+        if let Written::Done(_) = record::write(backend, &mut record, Some(&version)).await? {
+            return Ok(Some(holder));
+        }
+    }
+}
+
+/// Takes the lock, waiting at most `timeout` for another holder.
+pub(crate) async fn take(
+    store: &LedgerStore,
+    holder: Holder,
+    timeout: Duration,
+) -> Result<HeldLock, LedgerError> {
+    // Without a ledger there is nothing to lock, and nothing is created.
+    let (stored, _) = store.read_head().await?;
+    let backend = store.backend.as_ref();
+    let deadline = Instant::now() + timeout;
+    let guard = wait_for_guard(backend, store.timing, deadline).await?;
+    let os_locked = matches!(guard, Guard::Held(_));
+    let mut watched: Option<(Version, Instant)> = None;
+    let (renewed, took_over) = loop {
+        let found = record::read(backend).await?;
+        let other = found.as_ref().and_then(|(record, _)| record.holder.clone());
+        let expected = found.as_ref().map(|(_, version)| version);
+        if let (Some(other), Some(version)) = (&other, expected) {
+            let silent_since = match &watched {
+                Some((seen, since)) if seen == version => *since,
+                _ => Instant::now(),
+            };
+            watched = Some((version.clone(), silent_since));
+            let is_free = os_locked
+                || other.nonce == holder.nonce
+                || silent_since.elapsed() >= store.timing.ttl;
+            if !is_free {
+                if Instant::now() >= deadline {
+                    return Err(locked(backend, Some(other), store.timing, os_locked));
+                }
+                let left = deadline.saturating_duration_since(Instant::now());
+                tokio::time::sleep(store.timing.poll.min(left)).await;
+                continue;
+            }
+        }
+        let previous = found.as_ref().map(|(record, _)| record);
+        let epoch = previous.map_or(0, |record| record.epoch).max(stored.head.epoch) + 1;
+        let mut record = Record::taken(previous, holder.clone(), epoch);
+        let before = Reading::now();
+        if let Written::Done(version) = record::write(backend, &mut record, expected).await? {
+            let took_over = other.filter(|other| other.nonce != holder.nonce);
+            break (Renewed { record, version, before }, took_over);
+        }
+    };
+    let lease = Lease::new(store.backend.clone(), renewed, guard, store.timing);
+    HeldLock::fence(store, lease, took_over).await
+}
+
+async fn wait_for_guard(
+    backend: &dyn Backend,
+    timing: Timing,
+    deadline: Instant,
+) -> Result<Guard, LedgerError> {
+    // Asking who holds the lock takes it for a moment: a single failure says nothing.
+    let grace = Instant::now() + GRACE;
+    let poll = timing.poll.min(Duration::from_millis(50));
+    loop {
+        match backend.guard(OS_LOCK).await? {
+            Guard::Busy => {}
+            guard => return Ok(guard),
+        }
+        if Instant::now() >= deadline {
+            let other = record::read(backend).await?.and_then(|(record, _)| record.holder);
+            if other.is_some() || Instant::now() >= grace {
+                return Err(locked(backend, other.as_ref(), timing, true));
+            }
+        }
+        tokio::time::sleep(poll).await;
+    }
+}
+
+fn locked(
+    backend: &dyn Backend,
+    holder: Option<&Holder>,
+    timing: Timing,
+    os_locked: bool,
+) -> LedgerError {
+    let place = backend.locate(LOCK);
+    let message = match holder {
+        Some(holder) => format!(
+            "`{place}` is held by {} on {}, process {}: `{}` since {}{}",
+            holder.actor,
+            holder.host,
+            holder.pid,
+            holder.command,
+            holder.since,
+            holder.run_url.as_ref().map(|url| format!(", {url}")).unwrap_or_default()
+        ),
+        None => format!("`{place}` is held by another process"),
+    };
+    let hint = if os_locked {
+        "wait for it with `--lock-timeout 10m`; if it died, the lock is free at once".to_owned()
+    } else {
+        format!(
+            "wait for it with `--lock-timeout 10m`; if it died, whoever waits takes over after \
+             {} s, and `relctl unlock` does so at once",
+            timing.ttl.as_secs()
+        )
+    };
+    error(LedgerErrorKind::Locked, message, Some(hint))
+}

@@ -1,0 +1,296 @@
+//! A ledger: made, opened, read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use relctl_engine::{Holder, Ledger, LedgerError, Lock};
+use relctl_plan::{Digest, Entry, Head, JournalLine, PLAN_FORMAT, Plan, Snapshot};
+
+use crate::backend::{Backend, Version};
+use crate::cell::{Swap, create};
+use crate::codec::{check_digest, decode, unpack};
+use crate::error::{damaged, missing, refused, untrusted};
+use crate::head::{HEAD, Identity, StoredHead, read_head};
+use crate::journal;
+use crate::local::LocalBackend;
+use crate::location::{Location, folder};
+use crate::lock::{self, Timing};
+use crate::seen::Memory;
+
+/// Which ledger: where, of which release, in which environment.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub location: Location,
+    pub release: String,
+    pub environment: Option<String>,
+    /// What an object store needs to be reached, as environment variables are named:
+    /// `AWS_REGION`, `AWS_ENDPOINT_URL`, … Names that mean nothing to it are ignored.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Place {
+    /// The backend of this ledger. Nothing is read or written yet.
+    pub fn connect(&self) -> Result<Arc<dyn Backend>, LedgerError> {
+        let folder = folder(&self.release, self.environment.as_deref())?;
+        match &self.location {
+            Location::Folder(root) => Ok(Arc::new(LocalBackend::new(root.join(folder)))),
+            Location::Url { .. } => Err(refused("remote ledgers are not there yet", "")),
+        }
+    }
+}
+
+/// What a client asks of the ledger that it opens.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    pub place: Place,
+    /// What `relctl.lock` says; `None`: it says nothing.
+    pub expected_lineage: Option<String>,
+    /// Where this client remembers the heads it has seen, `$XDG_STATE_HOME/relctl/heads`;
+    /// `None`: it remembers nothing.
+    pub seen_heads: Option<PathBuf>,
+    pub timing: Timing,
+}
+
+/// Makes a ledger and returns its lineage, which is made from `seed`: something that is never the
+/// same twice.
+pub async fn init(place: &Place, seed: &str) -> Result<String, LedgerError> {
+    let backend = place.connect()?;
+    init_on(backend.as_ref(), &place.release, place.environment.as_deref(), seed).await
+}
+
+pub(crate) async fn init_on(
+    backend: &dyn Backend,
+    release: &str,
+    environment: Option<&str>,
+    seed: &str,
+) -> Result<String, LedgerError> {
+    let head_place = backend.locate(HEAD);
+    if let Some(entry) = backend.list("entries").await?.first() {
+        if backend.get(HEAD).await?.is_none() {
+            return Err(untrusted(
+                format!("`{head_place}` is missing, although `{entry}` is there"),
+                "restore it from a copy, or choose another place with `--ledger`",
+            ));
+        }
+    }
+    let lineage = Digest::of(seed.as_bytes()).token().to_owned();
+    let first = StoredHead::first(Head {
+        format: Head::FORMAT,
+        release: release.to_owned(),
+        environment: environment.map(ToOwned::to_owned),
+        lineage: lineage.clone(),
+        serial: 0,
+        entry: None,
+        epoch: 0,
+        operation: None,
+        extra: relctl_plan::Map::new(),
+    })?;
+    match create(backend, HEAD, &first.to_bytes(&head_place)?).await? {
+        Swap::Done(_) => Ok(lineage),
+        Swap::Lost(_) => Err(refused(
+            format!("there is a ledger already: `{head_place}` exists"),
+            "open it, or choose another place with `--ledger`",
+        )),
+    }
+}
+
+/// An open ledger.
+#[derive(Clone)]
+pub struct LedgerStore {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) identity: Identity,
+    pub(crate) memory: Option<Memory>,
+    pub(crate) timing: Timing,
+}
+
+impl fmt::Debug for LedgerStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LedgerStore").field(&self.location()).finish()
+    }
+}
+
+impl LedgerStore {
+    /// Opens a ledger, after checking that it is there, is the one meant, and is no older than
+    /// what this client has seen.
+    pub async fn open(options: OpenOptions) -> Result<Self, LedgerError> {
+        let backend = options.place.connect()?;
+        Self::open_on(backend, options).await
+    }
+
+    /// As [`LedgerStore::open`], on a backend of one's own.
+    pub async fn open_on(
+        backend: Arc<dyn Backend>,
+        options: OpenOptions,
+    ) -> Result<Self, LedgerError> {
+        let OpenOptions { place, expected_lineage, seen_heads, timing } = options;
+        let identity = Identity {
+            release: place.release,
+            environment: place.environment,
+            lineage: expected_lineage,
+        };
+        let mut store = Self { backend, identity, memory: seen_heads.map(Memory::new), timing };
+        let (stored, _) = store.read_head().await?;
+        // From now on it must stay this one.
+        store.identity.lineage = Some(stored.head.lineage);
+        Ok(store)
+    }
+
+    /// The ledger's lineage.
+    pub fn lineage(&self) -> &str {
+        self.identity.lineage.as_deref().unwrap_or_default()
+    }
+
+    /// HEAD, proved to be the one meant and no older than what was seen.
+    pub(crate) async fn read_head(&self) -> Result<(StoredHead, Version), LedgerError> {
+        let (stored, version) = read_head(self.backend.as_ref(), &self.identity).await?;
+        let place = self.backend.locate(HEAD);
+        if let Some(moved_to) = &stored.moved_to {
+            return Err(untrusted(
+                format!("the ledger at `{place}` was migrated to `{moved_to}` and is closed"),
+                format!("use `--ledger {moved_to}`, or write it into the release file"),
+            ));
+        }
+        if let Some(memory) = &self.memory {
+            self.check_seen(memory, &stored, &place).await?;
+            self.remember(&stored).await;
+        }
+        Ok((stored, version))
+    }
+
+    /// Remembers a head that was seen or written. Where that cannot be written, what is lost is
+    /// only that a later replacement would be noticed.
+    pub(crate) async fn remember(&self, stored: &StoredHead) {
+        let Some(memory) = &self.memory else { return };
+        if let Err(error) = memory.remember(stored).await {
+            tracing::warn!(%error, "what was seen of the ledger could not be remembered");
+        }
+    }
+
+    async fn check_seen(
+        &self,
+        memory: &Memory,
+        stored: &StoredHead,
+        place: &str,
+    ) -> Result<(), LedgerError> {
+        let Some(seen) = memory.recall(&stored.head.lineage)? else { return Ok(()) };
+        let file = memory.file(&stored.head.lineage);
+        seen.check(stored, place, &file)?;
+        // What was seen must still be part of the history.
+        let Some(seen_entry) = seen.entry else { return Ok(()) };
+        let mut next = stored.head.entry.clone();
+        while let Some(digest) = next {
+            if digest == seen_entry {
+                return Ok(());
+            }
+            let entry = self.entry(&digest).await?;
+            if entry.serial <= seen.serial {
+                break;
+            }
+            next = entry.parent;
+        }
+        Err(untrusted(
+            format!("`{place}` has another history than was seen here: #{} is gone", seen.serial),
+            format!("if it was replaced on purpose, remove `{}` and run again", file.display()),
+        ))
+    }
+
+    /// The bytes of an object that `by` refers to.
+    pub(crate) async fn read(&self, path: &str, by: &str) -> Result<Vec<u8>, LedgerError> {
+        match self.backend.get(path).await? {
+            Some(object) => Ok(object.bytes),
+            None => Err(missing(&self.backend.locate(path), by)),
+        }
+    }
+}
+
+pub(crate) fn entry_path(digest: &Digest) -> String {
+    format!("entries/{digest}.json")
+}
+
+pub(crate) fn snapshot_path(digest: &Digest) -> String {
+    format!("snapshots/{digest}.json.zst")
+}
+
+pub(crate) fn plan_path(digest: &Digest) -> String {
+    format!("plans/{digest}.json")
+}
+
+pub(crate) fn plugin_path(digest: &Digest) -> String {
+    format!("plugins/{digest}.wasm")
+}
+
+#[async_trait]
+impl Ledger for LedgerStore {
+    fn location(&self) -> String {
+        self.backend.locate("")
+    }
+
+    async fn head(&self) -> Result<Head, LedgerError> {
+        Ok(self.read_head().await?.0.head)
+    }
+
+    async fn entry(&self, digest: &Digest) -> Result<Entry, LedgerError> {
+        let path = entry_path(digest);
+        let place = self.backend.locate(&path);
+        let bytes = self.read(&path, "HEAD or a later entry").await?;
+        check_digest(&bytes, digest, &place)?;
+        decode(&bytes, Entry::FORMAT, &place)
+    }
+
+    async fn snapshot(&self, digest: &Digest) -> Result<Snapshot, LedgerError> {
+        let path = snapshot_path(digest);
+        let place = self.backend.locate(&path);
+        let bytes = unpack(&self.read(&path, "an entry").await?, &place)?;
+        check_digest(&bytes, digest, &place)?;
+        decode(&bytes, Snapshot::FORMAT, &place)
+    }
+
+    async fn plan(&self, digest: &Digest) -> Result<Plan, LedgerError> {
+        let path = plan_path(digest);
+        let place = self.backend.locate(&path);
+        let bytes = self.read(&path, "an entry or an open operation").await?;
+        check_digest(&bytes, digest, &place)?;
+        let plan: Plan = decode(&bytes, PLAN_FORMAT, &place)?;
+        plan.verify().map_err(|e| damaged(&place, e))?;
+        Ok(plan)
+    }
+
+    async fn plugin(&self, digest: &Digest) -> Result<Option<Vec<u8>>, LedgerError> {
+        let path = plugin_path(digest);
+        let Some(object) = self.backend.get(&path).await? else { return Ok(None) };
+        check_digest(&object.bytes, digest, &self.backend.locate(&path))?;
+        Ok(Some(object.bytes))
+    }
+
+    async fn journal(&self, operation: &str, open: bool) -> Result<Vec<JournalLine>, LedgerError> {
+        journal::read(self.backend.as_ref(), operation, open).await
+    }
+
+    async fn applied(&self, plan_id: &Digest) -> Result<Option<u64>, LedgerError> {
+        let mut next = self.head().await?.entry;
+        while let Some(digest) = next {
+            let entry = self.entry(&digest).await?;
+            if entry.plan_id == *plan_id {
+                return Ok(Some(entry.serial));
+            }
+            next = entry.parent;
+        }
+        Ok(None)
+    }
+
+    async fn holder(&self) -> Result<Option<Holder>, LedgerError> {
+        lock::holder(self.backend.as_ref()).await
+    }
+
+    async fn lock(&self, holder: Holder, timeout: Duration) -> Result<Box<dyn Lock>, LedgerError> {
+        Ok(Box::new(lock::take(self, holder, timeout).await?))
+    }
+
+    async fn request_park(&self, by: Holder) -> Result<Option<Holder>, LedgerError> {
+        lock::request_park(self.backend.as_ref(), by).await
+    }
+}
