@@ -1,0 +1,168 @@
+//! Plans that must not be applied: each changes nothing and exits as the table says.
+
+use std::process::Stdio;
+
+use insta::assert_snapshot;
+
+use crate::environment::TestEnvironment;
+use crate::site;
+
+/// What is there: everything below `www`, and the ledger's HEAD but for its epoch.
+fn world(site: &TestEnvironment) -> String {
+    fn collect(folder: &std::path::Path, found: &mut Vec<String>) {
+        let Ok(entries) = folder.read_dir() else { return };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            let metadata = path.symlink_metadata().unwrap();
+            if metadata.is_dir() {
+                collect(&path, found);
+            } else if metadata.is_symlink() {
+                found.push(format!("{path:?} -> {:?}", path.read_link().unwrap()));
+            } else {
+                found.push(format!("{path:?} {:?}", std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(&site.path("www"), &mut found);
+    collect(&site.path("state/site"), &mut found);
+    found.retain(|line| !line.contains("/HEAD") && !line.contains("/lock"));
+    found.sort();
+    found.join("\n")
+}
+
+/// A folder with v1.0.0 in force and v1.1.0 planned in `plan.json`.
+fn planned() -> TestEnvironment {
+    let site = site::released();
+    site::bump(&site);
+    site.relctl("plan -o plan.json").success();
+    site
+}
+
+#[test]
+fn a_plan_whose_ground_has_changed_is_stale() {
+    let site = planned();
+    std::fs::remove_file(site.path("www/current")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", site.path("www/current")).unwrap();
+    let before = world(&site);
+    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_eq!(world(&site), before);
+}
+
+#[test]
+fn a_plan_made_before_another_entry_is_stale() {
+    let site = planned();
+    site.relctl("apply --auto-approve --var color=red").success();
+    let before = world(&site);
+    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_eq!(world(&site), before);
+}
+
+#[test]
+fn a_plan_is_applied_once() {
+    let site = planned();
+    site.relctl("apply plan.json").success();
+    let before = world(&site);
+    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_eq!(world(&site), before);
+}
+
+#[test]
+fn an_edited_plan_is_refused() {
+    let site = planned();
+    let plan = site.read("plan.json");
+    site.write("plan.json", &plan.replace("migrated to v1.1.0", "migrated to v6.6.6"));
+    let before = world(&site);
+    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_eq!(world(&site), before);
+}
+
+#[test]
+fn a_plan_for_another_environment_is_refused() {
+    let site = site::uninitialised();
+    site.write("environments/staging.toml", "");
+    site.write("environments/production.toml", "");
+    site.relctl("init -e staging").success();
+    site.relctl("init -e production").success();
+    site.relctl("plan -e staging -o plan.json").success();
+    let before = world(&site);
+    assert_snapshot!(site.relctl("apply -e production plan.json"), @"");
+    assert_eq!(world(&site), before);
+}
+
+#[test]
+fn a_plan_for_another_ledger_is_refused() {
+    let (site, other) = (planned(), site::initialised());
+    other.write("plan.json", &site.read("plan.json"));
+    let before = world(&other);
+    assert_snapshot!(other.relctl("apply plan.json"), @"");
+    assert_eq!(world(&other), before);
+}
+
+#[test]
+fn a_plan_made_with_another_plugin_is_refused() {
+    let site = site::with_own_plugin();
+    site.relctl("init").success();
+    site.relctl("plan -o plan.json").success();
+    site::change_own_plugin(&site);
+    let before = world(&site);
+    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_eq!(world(&site), before);
+}
+
+#[test]
+fn expecting_another_plan_is_no_approval() {
+    let site = planned();
+    let before = world(&site);
+    let other = "0".repeat(64);
+    assert_snapshot!(site.relctl(&format!("apply plan.json --expect {other}")), @"");
+    assert_snapshot!(site.relctl(&format!("apply --expect {other}")), @"");
+    assert_snapshot!(site.relctl("apply --expect 9c1e"), @"");
+    assert_eq!(world(&site), before);
+}
+
+#[test]
+fn expecting_this_plan_is_approval() {
+    let site = planned();
+    let planned = site.relctl("plan --json").json();
+    let id = planned["plan_id"].as_str().unwrap();
+    site.relctl(&format!("apply --expect {}", &id[..12])).success();
+    assert_eq!(site.read("www/migrations.log"), "migrated to v1.0.0\nmigrated to v1.1.0\n");
+}
+
+#[test]
+fn without_a_terminal_nothing_is_approved() {
+    let site = site::initialised();
+    let before = world(&site);
+    assert_snapshot!(site.relctl("apply"), @"");
+    assert_eq!(world(&site), before);
+}
+
+#[test]
+fn two_applies_of_one_plan_have_one_winner() {
+    let site = planned();
+    let start = || {
+        let mut command = site.command(&["apply", "plan.json", "--lock-timeout", "60s"]);
+        command.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let (one, two) = (start(), start());
+    let mut codes =
+        [one, two].map(|child| child.wait_with_output().unwrap().status.code().unwrap());
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 5]);
+    assert_eq!(site.read("www/migrations.log"), "migrated to v1.0.0\nmigrated to v1.1.0\n");
+}
+
+#[test]
+fn a_failing_gate_stops_everything_before_it_starts() {
+    let site = site::initialised();
+    let release = site.read("release.toml");
+    site.write(
+        "release.toml",
+        &format!("{release}\n[check.local_match.ready]\nwhen = \"before\"\npath = \"ready\"\nequals = \"yes\"\n"),
+    );
+    site.write("www/ready", "no");
+    let before = world(&site);
+    assert_snapshot!(site.relctl("apply --auto-approve"), @"");
+    assert_eq!(world(&site), before);
+}

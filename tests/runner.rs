@@ -1,0 +1,40 @@
+//! Runs the built `relctl` with the built plugins, as a person would, and compares everything it
+//! says: stdout, stderr and the exit code together, in inline snapshots.
+//!
+//! One binary with a module for each subject. `cargo xtask test` builds what it needs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of it is tests, also the functions that the tests share"
+)]
+
+mod cycle;
+mod environment;
+mod help;
+mod history;
+mod initialising;
+mod interruption;
+mod mistakes;
+mod programs;
+mod refusals;
+mod site;
+
+/// Every file in this folder is a module of the runner: a forgotten one would never run.
+#[test]
+fn no_file_is_forgotten() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let runner = std::fs::read_to_string(folder.join("runner.rs")).unwrap();
+    let mut forgotten = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs")
+            && module != "runner"
+            && !runner.contains(&format!("\nmod {module};\n"))
+        {
+            forgotten.push(name);
+        }
+    }
+    assert_eq!(forgotten, Vec::<String>::new(), "add `mod …;` to tests/runner.rs");
+}
