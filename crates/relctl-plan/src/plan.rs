@@ -202,7 +202,8 @@ impl fmt::Display for Verb {
     }
 }
 
-/// `<address>#<verb>`, or `<address>#undo-<run key>` for the undoing of a run.
+/// `<address>#<verb>`; `<address>#undo-<run key>` for the undoing of a run;
+/// `<address>#delete-<identity>` for the deletion of an object that is no longer managed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepId(String);
@@ -215,6 +216,13 @@ impl StepId {
     /// The id of the step that undoes the run with this key.
     pub fn undo(address: &Address, run_key: &str) -> Self {
         Self(format!("{address}#undo-{}", run_key.get(..8).unwrap_or(run_key)))
+    }
+
+    /// The id of the step that deletes an object which left the release file before: its address
+    /// may stand for another object by now.
+    pub fn delete_retained(address: &Address, identity: &Map) -> Self {
+        let digest = digest_of(identity).map(|digest| digest.short().to_owned());
+        Self(format!("{address}#delete-{}", digest.unwrap_or_default()))
     }
 
     pub fn as_str(&self) -> &str {

@@ -158,7 +158,8 @@ impl Crew<'_> {
         }
         let again = job.attempt == Attempt::Again;
         self.observer.event(&Event::StepStarted { step: step.id.clone(), again });
-        let Some(result) = self.follow(&step.plugin, &call, job.poll.clone(), started).await? else {
+        let Some(result) = self.follow(&step.plugin, &call, job.poll.clone(), started).await?
+        else {
             self.observer.event(&Event::StepParked { step: step.id.clone() });
             return Ok(Worked::Parked);
         };
@@ -378,11 +379,8 @@ impl Crew<'_> {
         mut poll: Option<String>,
         started: u64,
     ) -> Result<Option<Result<Map, Failure>>, LedgerError> {
-        let provider = match self.context.providers.get(plugin) {
-            Some(provider) => provider,
-            None => {
-                return Ok(Some(Err(Failure::Precondition("its plugin is not loaded".to_owned()))));
-            }
+        let Some(provider) = self.context.providers.get(plugin) else {
+            return Ok(Some(Err(Failure::Precondition("its plugin is not loaded".to_owned()))));
         };
         let mut left = self.interrupt.clone();
         loop {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use relctl_plan::{
     Address, Base as PlanBase, Body, CheckWhen, Document, Drift, Entry, EntryKind, Expectation,
     Graph, Map, Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary,
-    Value, Verb, diff, owned_paths,
+    Template, Value, Verb, diff, owned_paths,
 };
 
 use super::base::{Base, read_entry};
@@ -167,7 +167,7 @@ fn rely(pipeline: &Pipeline<'_>, steps: &mut [Step]) -> BTreeMap<Address, Relian
     let mut relied: BTreeMap<Address, BTreeSet<Path>> = BTreeMap::new();
     for step in steps.iter() {
         let templates = [Some(&step.inputs), step.triggers.as_ref(), step.undo_inputs.as_ref()];
-        for reference in templates.into_iter().flatten().flat_map(|t| t.references()) {
+        for reference in templates.into_iter().flatten().flat_map(Template::references) {
             relied.entry(reference.address).or_default().insert(reference.attribute);
         }
     }

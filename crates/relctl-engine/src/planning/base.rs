@@ -120,6 +120,17 @@ pub(crate) fn identity_key(plugin: &str, address: &Address, identity: &Map) -> O
     Some(format!("{plugin}\n{}\n{digest}", address.kind()))
 }
 
+/// Tells objects apart over entries: by identity, or by address where that is the identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(String);
+
+impl Key {
+    pub(crate) fn of(address: &Address, recorded: &Recorded) -> Self {
+        let by_identity = recorded_key(address, recorded);
+        Self(by_identity.unwrap_or_else(|| format!("{}\n{address}", recorded.plugin)))
+    }
+}
+
 /// The key of a recorded object, by identity or by address.
 pub(crate) fn recorded_key(address: &Address, recorded: &Recorded) -> Option<String> {
     identity_key(&recorded.plugin, address, &recorded.identity)

@@ -121,7 +121,8 @@ pub(crate) fn decide_resource(
     };
     let changes = diff(&desired, observed, &item.kind.fields);
 
-    if verb == Verb::Create && item.kind.create_explicit && !lifecycle.create {
+    let may_create = lifecycle.create || item.goal.back.is_some();
+    if verb == Verb::Create && item.kind.create_explicit && !may_create {
         return Err(vec![missing_object(item)]);
     }
     let mut step = blank_step(item, verb);
@@ -129,7 +130,11 @@ pub(crate) fn decide_resource(
     step.desired = desired;
     step.releases = ownership.releases;
     step.before = ownership.before;
-    step.existed = recorded.map_or(observed.is_some(), |recorded| recorded.existed);
+    step.existed = match (&item.goal.back, recorded) {
+        (Some(back), _) => back.existed,
+        (None, Some(recorded)) => recorded.existed,
+        (None, None) => observed.is_some(),
+    };
     step.renamed_from = renamed_from(item);
     step.notes = ownership.notes;
     step.expects = expectation(item, observed, &changes);
@@ -260,7 +265,7 @@ fn draft(item: &Item<'_>, step: Step, observed: Option<&Map>) -> Draft {
 pub(crate) fn finish(
     item: &Item<'_>,
     draft: Draft,
-    assessment: Assessment,
+    assessment: &Assessment,
 ) -> Result<(Decision, Document), Diagnostic> {
     let Draft { mut step, change } = draft;
     if assessment.replace && step.verb == Verb::Update {
@@ -274,7 +279,7 @@ pub(crate) fn finish(
             message: format!("{} is deleted and created again", step.address),
         });
     }
-    merge_assessment(&mut step, &assessment, item.goal.undo_inputs.is_some());
+    merge_assessment(&mut step, assessment, item.goal.undo_inputs.is_some());
     for path in &assessment.relies_on {
         expect_field(&mut step.expects, change.observed.as_ref(), path);
     }
@@ -345,7 +350,19 @@ fn own(
             desired.set(path, Value::Null);
         }
     }
-    releases.extend(back.iter().flat_map(|back| back.releases.iter().cloned()));
+    if let Some(back) = back {
+        for path in &back.absent {
+            desired.set(path, Value::Null);
+        }
+        releases.extend(back.releases.iter().cloned());
+        for (path, wrote) in &back.only_if {
+            if observed.and_then(|map| value_at(map, path)) != wrote.as_ref() {
+                desired = desired.without(path);
+                releases.remove(path);
+                notes.push(format!("{path} was changed by someone else since and stays as it is"));
+            }
+        }
+    }
 
     let declared = owned_paths(&desired.value, fields);
     let recorded = item.found.as_ref().filter(|f| !f.retained).map(|found| &found.recorded);
@@ -558,7 +575,7 @@ fn guard_replace(item: &Item<'_>, step: &Step) -> Result<(), Diagnostic> {
             "undo the change, or write `lifecycle = { protect = false, replace = true }`",
         );
     }
-    if !step.lifecycle.replace {
+    if !step.lifecycle.replace && item.goal.back.is_none() {
         return refuse(
             format!("this change would delete {} and create it anew", step.address),
             "undo the change, or allow it with `lifecycle = { replace = true }`",

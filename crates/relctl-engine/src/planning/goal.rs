@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relctl_plan::{
-    Address, Before, CheckWhen, Instance, Lifecycle, Object, OnRevert, Path, Release, Role,
-    Template, Undo,
+    Address, Before, CheckWhen, Instance, Lifecycle, Object, OnRevert, Path, Recorded, Release,
+    Role, Template, Undo, Value,
 };
+
+use super::base::Key;
 
 /// One object as it is to be.
 #[derive(Debug, Clone)]
@@ -29,10 +31,16 @@ pub(crate) struct Goal {
 pub(crate) struct WayBack {
     /// Fields that go back and are not owned afterwards.
     pub(crate) releases: BTreeSet<Path>,
+    /// Those of them that were absent.
+    pub(crate) absent: BTreeSet<Path>,
+    /// Those of them that were let go since: they go back only if they hold this still.
+    pub(crate) only_if: BTreeMap<Path, Option<Value>>,
     /// Ownership as the target had it.
     pub(crate) before: BTreeMap<Path, Before>,
     /// Whether the target managed the object.
     pub(crate) managed: bool,
+    /// Whether it was there before relctl.
+    pub(crate) existed: bool,
     /// What the first step that is undone recorded for its plugin.
     pub(crate) undo: Option<Undo>,
 }
@@ -77,12 +85,36 @@ pub(crate) enum Fate {
     DeleteIfUntouched,
 }
 
+/// Which recorded objects, managed or retained, are not simply to be retained.
+#[derive(Debug)]
+pub(crate) enum Fates {
+    /// As a release file says: by address.
+    Named(BTreeMap<Address, Fate>),
+    /// As the ledger says: by object.
+    Known(BTreeMap<Key, Fate>),
+}
+
+impl Default for Fates {
+    fn default() -> Self {
+        Self::Known(BTreeMap::new())
+    }
+}
+
+impl Fates {
+    pub(crate) fn of(&self, address: &Address, recorded: &Recorded) -> Fate {
+        let fate = match self {
+            Self::Named(fates) => fates.get(address),
+            Self::Known(fates) => fates.get(&Key::of(address, recorded)),
+        };
+        fate.copied().unwrap_or(Fate::Retain)
+    }
+}
+
 /// Everything that a plan is to reach.
 #[derive(Debug, Default)]
 pub(crate) struct Goals {
     pub(crate) goals: Vec<Goal>,
-    /// Recorded objects, managed or retained, that are not simply to be retained.
-    pub(crate) fates: BTreeMap<Address, Fate>,
+    pub(crate) fates: Fates,
     /// Reverts: keys of the runs to undo.
     pub(crate) undo_runs: Vec<String>,
 }
@@ -94,7 +126,7 @@ impl Goals {
         });
         Self {
             goals: release.objects.values().map(Goal::from).collect(),
-            fates: fates.collect(),
+            fates: Fates::Named(fates.collect()),
             undo_runs: Vec::new(),
         }
     }

@@ -70,7 +70,7 @@ fn candidates(base: &Base, pipeline: &Pipeline<'_>, goals: &Goals) -> Vec<Candid
             address: address.clone(),
             recorded: recorded.clone(),
             retained,
-            fate: goals.fates.get(address).copied().unwrap_or(Fate::Retain),
+            fate: goals.fates.of(address, recorded),
         })
         .collect()
 }
@@ -152,7 +152,13 @@ fn deletion(
     }
     let severity = if kind.holds_data { Severity::PointOfNoReturn } else { Severity::Destructive };
     let what = if kind.holds_data { "is deleted with the data in it" } else { "is deleted" };
+    let id = if candidate.retained {
+        StepId::delete_retained(&candidate.address, &recorded.identity)
+    } else {
+        StepId::new(&candidate.address, Verb::Delete)
+    };
     let step = Step {
+        id,
         expects,
         risks: vec![Risk { severity, message: format!("{} {what}", candidate.address) }],
         ..bare_step(&candidate.address, Verb::Delete, recorded)

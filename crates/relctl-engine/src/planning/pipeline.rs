@@ -324,7 +324,7 @@ impl<'a> Pipeline<'a> {
         for ((index, draft), answer) in drafts.into_iter().zip(answers) {
             let Some(item) = self.items.get(index) else { continue };
             match answer {
-                Ok(assessment) => match finish(item, draft, assessment) {
+                Ok(assessment) => match finish(item, draft, &assessment) {
                     Ok((decision, bound)) => {
                         self.settle(index, decision);
                         if let Some(item) = self.items.get_mut(index) {

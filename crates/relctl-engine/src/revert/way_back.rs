@@ -1,0 +1,284 @@
+//! The goals of a revert: what the target retained, and what was before, for what came since.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use relctl_plan::{
+    Address, Before, CheckWhen, Map, OnRevert, Path, Plan, Recorded, Risk, RunOutcome, Severity,
+    Snapshot, Step, Template, Value, Verb, owned_paths,
+};
+
+use super::since::{Since, Touched};
+use crate::planning::base::{Base, Key, kind_of};
+use crate::planning::goal::{Fate, Fates, Goal, Goals, WayBack};
+use crate::{Context, EngineError};
+
+/// Goals with what a reader should know of them.
+pub(super) struct Back {
+    pub(super) goals: Goals,
+    pub(super) risks: Vec<Risk>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Everything that the goals are worked out from.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'s> {
+    pub(super) base: &'s Base,
+    pub(super) target: &'s Snapshot,
+    /// The plan of the target's entry, for its checks.
+    pub(super) target_plan: Option<&'s Plan>,
+    pub(super) since: &'s Since,
+    pub(super) accept_loss: &'s BTreeSet<Address>,
+}
+
+/// An object on its way back.
+#[derive(Clone, Copy)]
+struct Going<'s> {
+    address: &'s Address,
+    recorded: &'s Recorded,
+    touched: Option<&'s Touched>,
+    /// Whether the target managed it.
+    managed: bool,
+}
+
+/// Works out the goals.
+pub(super) fn goals_of(context: Context<'_>, sources: Sources<'_>) -> Result<Back, EngineError> {
+    let Sources { base, target, since, .. } = sources;
+    let mut back = Back { goals: Goals::default(), risks: Vec::new(), notes: Vec::new() };
+    let mut going: Vec<Going<'_>> = target
+        .objects
+        .iter()
+        .map(|(address, recorded)| {
+            let touched = since.objects.get(&Key::of(address, recorded));
+            Going { address, recorded, touched, managed: true }
+        })
+        .collect();
+    let had: BTreeSet<Key> = target.objects.iter().map(|(a, r)| Key::of(a, r)).collect();
+    let was_retained: BTreeSet<Key> =
+        target.retained.iter().map(|r| Key::of(&r.address, &r.recorded)).collect();
+    let mut fates = BTreeMap::new();
+    let managed = base.snapshot.objects.iter();
+    let retained = base.snapshot.retained.iter().map(|r| (&r.address, &r.recorded));
+    for (address, recorded) in managed.chain(retained) {
+        let key = Key::of(address, recorded);
+        let Some(touched) = since.objects.get(&key).filter(|_| !had.contains(&key)) else {
+            continue;
+        };
+        if recorded.existed || was_retained.contains(&key) {
+            going.push(Going { address, recorded, touched: Some(touched), managed: false });
+        } else if is_deleted(context, address, recorded, sources, &mut back)? {
+            fates.insert(key, Fate::DeleteIfUntouched);
+        }
+    }
+    back.goals.fates = Fates::Known(fates);
+    let mut taken: BTreeSet<Address> = BTreeSet::new();
+    let reachable: BTreeSet<&Address> = going.iter().map(|going| going.address).collect();
+    for going in &going {
+        let mut goal = goal_of(context, *going, &reachable)?;
+        if !taken.insert(goal.address.clone()) {
+            goal.address = another_address(&goal.address, &taken)?;
+            taken.insert(goal.address.clone());
+        }
+        back.goals.goals.push(goal);
+    }
+    back.goals.goals.extend(checks(sources));
+    undo_runs(base, since, &mut back);
+    Ok(back)
+}
+
+/// The address already stands for another object of the target.
+fn another_address(address: &Address, taken: &BTreeSet<Address>) -> Result<Address, EngineError> {
+    let mut number = 2_u32;
+    loop {
+        let name = format!("{}-{number}", address.name());
+        let other = Address::new(address.role(), address.kind(), &name).map_err(|error| {
+            EngineError::Nothing {
+                message: error.to_string(),
+                hint: "name an earlier entry with `--to`".to_owned(),
+            }
+        })?;
+        if !taken.contains(&other) {
+            return Ok(other);
+        }
+        number += 1;
+    }
+}
+
+fn goal_of(
+    context: Context<'_>,
+    going: Going<'_>,
+    reachable: &BTreeSet<&Address>,
+) -> Result<Goal, EngineError> {
+    let recorded = going.recorded;
+    let kind = kind_of(context, &recorded.plugin, going.address)?;
+    let identity: BTreeSet<Path> = kind.identity.iter().map(|field| Path::field(field)).collect();
+    let (owned, mut inputs, mut releases) = if going.managed {
+        let owned = owned_paths(&recorded.desired, &kind.fields);
+        let inputs = close(&recorded.inputs, &recorded.desired, &owned, reachable);
+        (owned, inputs, BTreeSet::new())
+    } else {
+        (identity.clone(), escaped(&recorded.identity), identity)
+    };
+    let mut absent = BTreeSet::new();
+    let mut only_if = BTreeMap::new();
+    for (path, field) in going.touched.iter().flat_map(|touched| &touched.fields) {
+        if owned.iter().any(|own| own.contains(path) || path.contains(own)) {
+            continue;
+        }
+        match before_input(&field.before, reachable) {
+            Some(value) => set(&mut inputs, path, value),
+            None => {
+                absent.insert(path.clone());
+            }
+        }
+        if !field.owned_now {
+            only_if.insert(path.clone(), field.wrote.clone());
+        }
+        releases.insert(path.clone());
+    }
+    let back = WayBack {
+        releases,
+        absent,
+        only_if,
+        before: if going.managed { recorded.before.clone() } else { BTreeMap::new() },
+        managed: going.managed,
+        existed: recorded.existed,
+        undo: going.touched.and_then(|touched| touched.undo.clone()),
+    };
+    Ok(Goal {
+        address: going.address.clone(),
+        plugin: recorded.plugin.clone(),
+        inputs: Template::parse(inputs).unwrap_or_default(),
+        depends_on: recorded.depends_on.clone(),
+        lifecycle: recorded.lifecycle.clone(),
+        on_revert: recorded.on_revert,
+        undo_inputs: None,
+        triggers: None,
+        when: CheckWhen::After,
+        blocking: true,
+        back: Some(back),
+    })
+}
+
+/// What was desired, closed: references to objects that are goals too stay, so that an object that
+/// is made anew reaches those that use it; everything else is the value that it had.
+fn close(
+    inputs: &Template,
+    desired: &Map,
+    owned: &BTreeSet<Path>,
+    reachable: &BTreeSet<&Address>,
+) -> Map {
+    let mut closed = escaped(desired);
+    for path in owned {
+        let Some(reference) = inputs.reference_at(path) else { continue };
+        if reachable.contains(&reference.address) {
+            set(&mut closed, path, Value::String(format!("${{{reference}}}")));
+        }
+    }
+    closed
+}
+
+/// What to declare so that a field is as it was; `None`: it was absent.
+fn before_input(before: &Before, reachable: &BTreeSet<&Address>) -> Option<Value> {
+    match before {
+        Before::Absent => None,
+        Before::Value(value) => Some(escaped_value(value)),
+        Before::Reference { reference, value } => {
+            let text = Value::String(reference.clone());
+            let template = Template::parse(Map::from_iter([("value".to_owned(), text.clone())]));
+            let is_goal = template.is_ok_and(|template| {
+                template.references().iter().all(|r| reachable.contains(&r.address))
+            });
+            Some(if is_goal { text } else { escaped_value(value) })
+        }
+    }
+}
+
+fn escaped(map: &Map) -> Map {
+    Template::closed(map).as_map().clone()
+}
+
+fn escaped_value(value: &Value) -> Value {
+    let map = Map::from_iter([("value".to_owned(), value.clone())]);
+    escaped(&map).remove("value").unwrap_or_default()
+}
+
+fn set(map: &mut Map, path: &Path, value: Value) {
+    let mut document = relctl_plan::Document::known(std::mem::take(map));
+    document.set(path, value);
+    *map = document.value;
+}
+
+/// Whether an object that relctl created since goes.
+fn is_deleted(
+    context: Context<'_>,
+    address: &Address,
+    recorded: &Recorded,
+    sources: Sources<'_>,
+    back: &mut Back,
+) -> Result<bool, EngineError> {
+    let kind = kind_of(context, &recorded.plugin, address)?;
+    let by_default = if kind.holds_data { OnRevert::Keep } else { OnRevert::Undo };
+    if recorded.is_protected() {
+        back.notes.push(format!("{address} was created since, is protected and is kept"));
+        return Ok(false);
+    }
+    if recorded.on_revert.unwrap_or(by_default) == OnRevert::Keep {
+        back.notes.push(format!("{address} was created since and is kept"));
+        return Ok(false);
+    }
+    if kind.holds_data && !sources.accept_loss.contains(address) {
+        return Err(EngineError::Refused {
+            message: format!("the revert would delete {address} with the data in it"),
+            hint: format!(
+                "to accept that, say `--accept-loss {address}`; to keep it, write \
+                 `on_revert = \"keep\"` in the release file and apply that first"
+            ),
+        });
+    }
+    Ok(true)
+}
+
+/// The target's checks. Its gates are left out: the way back is not to be blocked by what guards
+/// the way forward.
+fn checks(sources: Sources<'_>) -> Vec<Goal> {
+    let steps = sources.target_plan.map(|plan| plan.body.steps.as_slice()).unwrap_or_default();
+    let is_check = |step: &&Step| step.verb == Verb::Check && step.when != Some(CheckWhen::Before);
+    let of_step = |step: &Step| Goal {
+        address: step.address.clone(),
+        plugin: step.plugin.clone(),
+        inputs: if step.desired.is_known() {
+            Template::closed(&step.desired.value)
+        } else {
+            step.inputs.clone()
+        },
+        depends_on: step.depends_on.clone(),
+        lifecycle: step.lifecycle.clone(),
+        on_revert: None,
+        undo_inputs: None,
+        triggers: None,
+        when: CheckWhen::After,
+        blocking: step.blocking.unwrap_or(true),
+        back: None,
+    };
+    steps.iter().filter(is_check).map(of_step).collect()
+}
+
+/// Runs since the target that declare an undo are undone; the others are told of.
+fn undo_runs(base: &Base, since: &Since, back: &mut Back) {
+    for key in &since.runs {
+        let Some(run) = base.snapshot.runs.get(key).filter(|run| run.undone.is_none()) else {
+            continue;
+        };
+        match (&run.undo, run.outcome) {
+            (Some(_), RunOutcome::Done) => back.goals.undo_runs.push(key.clone()),
+            (_, RunOutcome::Failed) => {}
+            _ => back.risks.push(Risk {
+                severity: Severity::Caution,
+                message: format!(
+                    "{} ran in entry #{} and is not undone: what it did stays",
+                    run.address, run.serial
+                ),
+            }),
+        }
+    }
+}
