@@ -2,11 +2,11 @@
 
 use relctl_plan::{FieldChange, Value};
 
+use crate::Style;
 use crate::compare::{line_diff, structural_diff};
 use crate::style::Tone;
 use crate::text::{elide_shared, pad, safe, shorten, width};
 use crate::value::inline;
-use crate::Style;
 
 /// What happens to a field, or to a line of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +16,8 @@ pub(crate) enum Sign {
     Remove,
     /// It stays: context, or a field that is not managed here.
     Same,
+    /// A remark of relctl's on lines that are not shown.
+    Skipped,
 }
 
 impl Sign {
@@ -25,6 +27,7 @@ impl Sign {
             Self::Change => "~",
             Self::Remove => "-",
             Self::Same => " ",
+            Self::Skipped => "@",
         }
     }
 
@@ -33,7 +36,7 @@ impl Sign {
             Self::Add => Tone::Good,
             Self::Change => Tone::Change,
             Self::Remove => Tone::Bad,
-            Self::Same => Tone::Quiet,
+            Self::Same | Self::Skipped => Tone::Quiet,
         }
     }
 }
@@ -122,7 +125,9 @@ impl Line {
 pub(crate) fn line_of(change: &FieldChange, unknown: impl FnOnce() -> Shown) -> Line {
     let path = safe(&change.path.to_string()).into_owned();
     let (sign, body) = match (&change.before, &change.after) {
-        (Some(before), _) if change.unknown => (Sign::Change, Body::Pair(inline(before), unknown())),
+        (Some(before), _) if change.unknown => {
+            (Sign::Change, Body::Pair(inline(before), unknown()))
+        }
         (None, _) if change.unknown => (Sign::Add, Body::Value(unknown())),
         (Some(before), Some(after)) => (Sign::Change, both(before, after)),
         (None, Some(after)) => (Sign::Add, one_sided(Sign::Add, after)),
@@ -171,7 +176,7 @@ fn one_sided(sign: Sign, value: &Value) -> Body {
         .map(|line| Line::value(sign, "", crate::text::safe_line(line)))
         .collect();
     if count > LINES {
-        lines.push(Line::value(Sign::Same, "", format!("({} more lines)", count - LINES)));
+        lines.push(Line::value(Sign::Skipped, "", format!("{} more lines", count - LINES)));
     }
     Body::Block { title: format!("({count} lines)"), lines }
 }
@@ -190,7 +195,7 @@ fn json_in(text: &str) -> Option<Value> {
 
 /// Lays lines out below one another, paths aligned.
 pub(crate) fn layout(lines: &[Line], indent: usize, style: Style) -> Vec<String> {
-    const PATHS: usize = 36;
+    const PATHS: usize = 48;
     let path_width = lines
         .iter()
         .filter(|line| !matches!(line.body, Body::Block { .. }))
@@ -281,19 +286,31 @@ mod tests {
             change("new", json!(null), json!(["a", "b"])),
             unknown,
         ]);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        ~ desired_count               2 → 6
+        ~ cpu                         "512" → 512
+        - labels."example.com/team"   ops
+        + new                         ["a","b"]
+        ~ task_definition             backend:41 → (known after step 2)
+        "#);
     }
 
     #[test]
     fn long_values_keep_their_difference() {
-        let image = |tag: &str| json!(format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/{tag}"));
+        let image =
+            |tag: &str| json!(format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/{tag}"));
         let long = |tail: &str| json!(format!("{}{tail}", "x".repeat(300)));
         let text = shown(&[
             change("image", image("api:v1.0.0"), image("api:v1.1.0")),
             change("end", long("old"), long("new")),
             change("all", json!("a".repeat(200)), json!("b".repeat(150))),
         ]);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        ~ image   …/api:v1.0.0 → …/api:v1.1.0
+        ~ end     …xxxxxxxxxxxxxxxxold → …xxxxxxxxxxxxxxxxnew
+        ~ all     aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…(145 more)…aaaaaaaaaaaaaaaaaa
+                  → bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…(96 more)…bbbbbbbbbbbbbbbbbb
+        ");
     }
 
     #[test]
@@ -303,16 +320,45 @@ mod tests {
         after[9] = "line ten \u{1b}[31m".to_owned();
         after.push("last ".to_owned());
         let text = shown(&[change("content", json!(before.join("\n")), json!(after.join("\n")))]);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        ~ content   (3 lines added, 2 removed)
+            @ 7 unchanged lines
+              line 8
+              line 9
+            - line 10
+            + line ten \u{1b}[31m
+              line 11
+              line 12
+            @ 15 unchanged lines
+              line 28
+              line 29
+            - line 30 (no line break at the end)
+            + line 30
+            + last\u{20} (no line break at the end)
+        ");
     }
 
     #[test]
     fn texts_that_are_new_or_go() {
         let text = shown(&[
             change("new", json!(null), json!("a\nb\n")),
-            change("old", json!((1..20).map(|n| format!("{n}\n")).collect::<String>()), json!(null)),
+            change("old", json!("line\n".repeat(19)), json!(null)),
         ]);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        + new   (2 lines)
+            + a
+            + b
+        - old   (19 lines)
+            - line
+            - line
+            - line
+            - line
+            - line
+            - line
+            - line
+            - line
+            @ 11 more lines
+        ");
     }
 
     #[test]
@@ -321,10 +367,18 @@ mod tests {
             change(
                 "policy",
                 json!(r#"{"Statement":[{"Effect":"Allow","Action":["a","b"]}],"Version":1}"#),
-                json!(r#"{"Version":1, "Statement":[{"Effect":"Deny","Action":["a","c","b"]}],"Id":"x"}"#),
+                json!(
+                    r#"{"Version":1, "Statement":[{"Effect":"Deny","Action":["a","c","b"]}],"Id":"x"}"#
+                ),
             ),
             change("spelling", json!(r#"{"a":1}"#), json!(r#"{ "a": 1 }"#)),
         ]);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        ~ policy   (JSON)
+            + Id                       x
+            + Statement[0].Action[1]   c
+            ~ Statement[0].Effect      Allow → Deny
+        ~ spelling   "{\"a\":1}" → "{ \"a\": 1 }"
+        "#);
     }
 }

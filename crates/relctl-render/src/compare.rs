@@ -58,8 +58,8 @@ pub(crate) fn line_diff(before: &str, after: &str) -> (String, Vec<Line>) {
 
 fn push_skipped(lines: &mut Vec<Line>, skipped: usize) {
     if skipped > 0 {
-        let text = format!("({})", counted(skipped, "unchanged line", "unchanged lines"));
-        lines.push(Line::value(Sign::Same, "", text));
+        let text = counted(skipped, "unchanged line", "unchanged lines");
+        lines.push(Line::value(Sign::Skipped, "", text));
     }
 }
 
@@ -78,11 +78,10 @@ fn cut(lines: &mut Vec<Line>) {
     }
     let hidden = lines.split_off(SHOWN);
     let count = |sign| hidden.iter().filter(|line| line.sign == sign).count();
-    let (added, changed, removed) =
-        (count(Sign::Add), count(Sign::Change), count(Sign::Remove));
+    let (added, changed, removed) = (count(Sign::Add), count(Sign::Change), count(Sign::Remove));
     if added + changed + removed > 0 {
-        let text = format!("(not shown: {added} more added, {changed} changed, {removed} removed)");
-        lines.push(Line::value(Sign::Same, "", text));
+        let text = format!("not shown: {added} more added, {changed} changed, {removed} removed");
+        lines.push(Line::value(Sign::Skipped, "", text));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Errors, with their causes and what to do next.
 
+use crate::Style;
 use crate::style::Tone;
 use crate::text::{joined, safe};
-use crate::Style;
 
 /// `error: …`, its causes, and apart from them the hints.
 ///
@@ -24,7 +24,8 @@ pub fn error_text(message: &str, causes: &[String], hints: &[String], style: &St
 
 fn labelled(label: &str, painted: &str, text: &str) -> Vec<String> {
     let indent = label.len();
-    text.trim_end().split('\n')
+    text.trim_end()
+        .split('\n')
         .enumerate()
         .map(|(index, line)| match index {
             0 => format!("{painted}{}", safe(line)),
@@ -45,7 +46,13 @@ mod tests {
             &["run `relctl init` first".to_owned()],
             &Style::PLAIN,
         );
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        error: cannot read `release.toml`
+          caused by: permission denied
+                     hint: forged \u{1b}[2J
+
+        hint: run `relctl init` first
+        ");
     }
 
     #[test]

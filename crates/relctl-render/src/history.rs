@@ -89,7 +89,8 @@ pub fn log_text(log: &[LogLine], style: &Style) -> String {
     if log.is_empty() {
         return "no entries yet\n".to_owned();
     }
-    let column = |text: &dyn Fn(&LogLine) -> String| log.iter().map(|l| width(&text(l))).max().unwrap_or(0);
+    let column =
+        |text: &dyn Fn(&LogLine) -> String| log.iter().map(|l| width(&text(l))).max().unwrap_or(0);
     let serial = |line: &LogLine| format!("#{}", line.serial);
     let version = |line: &LogLine| safe(&line.version).into_owned();
     let actor = |line: &LogLine| safe(&line.actor).into_owned();
@@ -134,7 +135,8 @@ pub fn entry_text(
         Some(environment) => format!(" {} {}", style.arrow(), safe(environment)),
         None => String::new(),
     };
-    let title = format!("#{} {} {}{target}", entry.serial, safe(&entry.release), safe(&entry.version));
+    let title =
+        format!("#{} {} {}{target}", entry.serial, safe(&entry.release), safe(&entry.version));
     let result = result_text(entry.kind, entry.outcome, entry.verified, entry.restores);
     let mut lines = vec![format!("{}: {result}", style.paint(Tone::Heading, &title))];
     let mut fact = |name: &str, value: &str| {
@@ -229,4 +231,164 @@ fn drift_line(drift: &Drift) -> Line {
         multiline: false,
     };
     line_of(&change, || Shown::Text(String::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use relctl_plan::{Value, Verdict};
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::testing::{digest, healthflow};
+
+    fn entry(more: Value) -> Entry {
+        let mut entry = json!({
+            "format": 1,
+            "serial": 14,
+            "kind": "apply",
+            "release": "healthflow",
+            "version": "v1.1.0",
+            "environment": "production",
+            "lineage": "0123",
+            "parent": digest("parent"),
+            "operation": "op-14",
+            "plan_id": digest("plan"),
+            "plan": digest("plan object"),
+            "journal": digest("journal"),
+            "snapshot": digest("snapshot"),
+            "outcome": "succeeded",
+            "verified": true,
+            "checks": {},
+            "restores": null,
+            "actor": "alice",
+            "reason": null,
+            "started": "2026-01-02T03:04:05Z",
+            "finished": "2026-01-02T03:09:05Z",
+        });
+        let (Value::Object(map), Value::Object(more)) = (&mut entry, more) else {
+            panic!("an entry is an object")
+        };
+        map.extend(more);
+        serde_json::from_value(entry).unwrap()
+    }
+
+    #[test]
+    fn the_log() {
+        let log: Vec<LogLine> = [
+            (json!({ "serial": 16, "kind": "revert", "version": "v1.0.0", "restores": 12, "reason": "login is slow\n#99 forged" }), true),
+            (json!({ "serial": 15, "version": "v1.2.0-rc.1", "outcome": "failed", "verified": null }), false),
+            (json!({ "verified": false, "actor": "ci" }), false),
+            (json!({ "serial": 12, "version": "v1.0.0", "verified": null }), false),
+        ]
+        .into_iter()
+        .map(|(more, in_force)| {
+            let entry = entry(more);
+            LogLine::new(&digest(&entry.serial.to_string()), &entry, in_force)
+        })
+        .collect();
+        insta::assert_snapshot!(log_text(&log, &Style::PLAIN), @r"
+        #16  v1.0.0       reverted to #12, verified  2026-01-02T03:09:05Z  alice  b17ef6d1  in force
+             login is slow\n#99 forged
+        #15  v1.2.0-rc.1  apply FAILED               2026-01-02T03:09:05Z  alice  e629fa65
+        #14  v1.1.0       applied, NOT verified      2026-01-02T03:09:05Z  ci     8527a891
+        #12  v1.0.0       applied                    2026-01-02T03:09:05Z  alice  6b51d431
+        ");
+        assert_eq!(log_text(&[], &Style::PLAIN), "no entries yet\n");
+    }
+
+    #[test]
+    fn an_entry() {
+        let mut entry = entry(json!({ "reason": "release day" }));
+        let verdict =
+            Verdict { outcome: Outcome::Pass, evidence: "GET /health → 200".to_owned() };
+        entry.checks.insert("check.http.health".parse().unwrap(), verdict);
+        let snapshot = serde_json::from_value(json!({
+            "format": 1,
+            "plugins": {},
+            "objects": { "resource.aws_ecs_service.backend": recorded(&json!({ "task": 42 })) },
+            "runs": {},
+        }))
+        .unwrap();
+        let plan = healthflow();
+        let text =
+            entry_text(&digest("entry"), &entry, Some(&plan), Some(&snapshot), &Style::PLAIN);
+        insta::assert_snapshot!(text, @r#"
+        #14 healthflow v1.1.0 → production: applied, verified
+          entry     923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
+          parent    e47125968b3b71049fbc4802d1e40a71ea1359decfabacf70b34588037d4ff0c
+          plan      64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525
+          by        alice
+          reason    release day
+          started   2026-01-02T03:04:05Z
+          finished  2026-01-02T03:09:05Z
+
+        Checks
+          pass          check.http.health: GET /health → 200
+
+        Steps
+          1  ▶ run     action.aws_db_snapshot.before
+                 db_instance_identifier = healthflow-production-db, name_prefix = healthflow-v1-1-0
+          2  + create  resource.aws_ecs_task_definition.backend
+                 note: from healthflow-backend:41
+               ~ container_definitions.api.image   …/api:v1.0.0 → …/api:v1.1.0
+          3  ▶ run     action.aws_ecs_task.migrate                                                after 1, 2
+                 command = ["npm","run","migrate:up"], task_definition = (known after step 2)
+          4  ~ update  resource.aws_ecs_service.backend           healthflow, backend                after 3
+               ~ task_definition   healthflow-backend:41 → (known after step 2)
+                 desired_count     6, not managed here
+          5  ✓ check   check.http.health                                                             after 4
+                 expect = {"status":200}, url = https://api.healthflow.example/health
+
+        Left behind: 1 object
+          resource.aws_ecs_service.backend   changed by #14, protected
+        "#);
+    }
+
+    fn recorded(desired: &Value) -> Value {
+        json!({
+            "plugin": "aws",
+            "identity": {},
+            "inputs": {},
+            "desired": desired,
+            "observed": desired,
+            "depends_on": [],
+            "lifecycle": { "protect": true },
+            "before": {},
+            "existed": true,
+            "created": 1,
+            "changed": 14,
+            "settled": true,
+        })
+    }
+
+    #[test]
+    fn drift_by_object() {
+        let drift = |address: &str, path: &str, recorded, observed| Drift {
+            address: address.parse().unwrap(),
+            path: path.parse().unwrap(),
+            recorded,
+            observed,
+        };
+        let text = drift_text(
+            &[
+                drift("resource.local_file.a", "mode", json!("0644"), json!("0600")),
+                drift("resource.local_file.a", "content", json!("a\nb\n"), json!("a\nc\n")),
+                drift("resource.local_file.b", "", json!({ "path": "b" }), json!(null)),
+            ],
+            &Style::PLAIN,
+        );
+        insta::assert_snapshot!(text, @"
+        resource.local_file.a
+          ~ mode   0644 → 0600
+          ~ content   (1 line added, 1 removed)
+                a
+              - b
+              + c
+        resource.local_file.b   is gone
+        ");
+        assert_eq!(
+            drift_text(&[], &Style::PLAIN),
+            "no drift: what is owned is as it was recorded\n"
+        );
+    }
 }

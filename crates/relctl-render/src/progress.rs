@@ -96,7 +96,8 @@ pub(crate) fn step_name(view: &View<'_>, id: &StepId) -> String {
     let Some(step) = view.step(id) else { return safe(id.as_str()).into_owned() };
     let last = view.plan.body.steps.len().to_string().len();
     let Step { verb, address, .. } = step;
-    let verb_text = view.style.paint(tone_of(*verb), &format!("{} {verb}", view.style.glyph(*verb)));
+    let verb_text =
+        view.style.paint(tone_of(*verb), &format!("{} {verb}", view.style.glyph(*verb)));
     format!("{:>last$} {verb_text} {address}", view.number(id))
 }
 
@@ -135,4 +136,95 @@ pub(crate) fn with_further_lines(head: &str, text: &str) -> String {
 /// A name beside a value, for reports.
 pub(crate) fn labelled(label: &str, value: &str) -> String {
     format!("  {}{value}", pad(label, 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use relctl_plan::{Diagnostic, Verb, Verdict};
+
+    use super::*;
+    use crate::plan::testing::{digest, healthflow};
+
+    fn id(address: &str, verb: Verb) -> StepId {
+        StepId::new(&address.parse().unwrap(), verb)
+    }
+
+    #[test]
+    fn a_log_of_events() {
+        let plan = healthflow();
+        let mut words = EventText::new(&plan, &Style::PLAIN);
+        let service = id("resource.aws_ecs_service.backend", Verb::Update);
+        let task = id("resource.aws_ecs_task_definition.backend", Verb::Create);
+        let progress = |elapsed_ms| Event::StepProgress {
+            step: service.clone(),
+            message: "2 of 6 tasks on the new revision".to_owned(),
+            elapsed_ms,
+        };
+        let diagnostic = |path: &str| Diagnostic {
+            path: path.parse().unwrap(),
+            message: "is not allowed".to_owned(),
+            hint: None,
+        };
+        let events = [
+            Event::Started { operation: "op".to_owned(), plan_id: digest("plan"), steps: 5 },
+            Event::StepStarted { step: task.clone(), again: false },
+            Event::StepDone { step: task.clone(), elapsed_ms: 340 },
+            Event::StepNoop { step: task.clone() },
+            Event::StepStarted { step: service.clone(), again: true },
+            progress(41_000),
+            progress(46_000),
+            Event::StepParked { step: service.clone() },
+            Event::StepFailed {
+                step: service.clone(),
+                failure: Failure::Unavailable(
+                    "tasks stopped with exit code 1\n 4 ~ update forged done\u{1b}[2K".to_owned(),
+                ),
+                elapsed_ms: 75_000,
+            },
+            Event::StepFailed {
+                step: service.clone(),
+                failure: Failure::Unknown("the connection was lost".to_owned()),
+                elapsed_ms: 75_000,
+            },
+            Event::StepFailed {
+                step: task,
+                failure: Failure::Invalid(vec![diagnostic("a"), diagnostic("b")]),
+                elapsed_ms: 1_200,
+            },
+            Event::StepHeld { step: service },
+            Event::Checked {
+                address: "check.http.health".parse().unwrap(),
+                verdict: Verdict {
+                    outcome: Outcome::Fail,
+                    evidence: "GET /health → 503".to_owned(),
+                },
+                blocking: true,
+            },
+            Event::Finished {
+                serial: 14,
+                entry: digest("entry"),
+                outcome: EntryOutcome::Succeeded,
+                verified: Some(false),
+            },
+        ];
+        let lines: Vec<String> = events.iter().filter_map(|event| words.line(event)).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        healthflow v1.1.0 → production: 5 steps, plan 64879f7d
+        2 + create resource.aws_ecs_task_definition.backend started
+        2 + create resource.aws_ecs_task_definition.backend done, 340 ms
+        2 + create resource.aws_ecs_task_definition.backend is so already, nothing to do
+        4 ~ update resource.aws_ecs_service.backend was begun before: looking how far it got
+        4 ~ update resource.aws_ecs_service.backend … 2 of 6 tasks on the new revision, 41 s
+        4 ~ update resource.aws_ecs_service.backend goes on in the cloud; `relctl resume` waits for it
+        4 ~ update resource.aws_ecs_service.backend FAILED after 1 min 15 s: tasks stopped with exit code 1
+             |  4 ~ update forged done\u{1b}[2K
+        4 ~ update resource.aws_ecs_service.backend has an UNKNOWN outcome after 1 min 15 s: the connection was lost
+        2 + create resource.aws_ecs_task_definition.backend FAILED after 1.2 s: the plugin refused it
+             | a: is not allowed
+             | b: is not allowed
+        4 ~ update resource.aws_ecs_service.backend not started
+        check.http.health FAIL: GET /health → 503
+        entry #14 923fe539: succeeded, NOT verified
+        ");
+    }
 }

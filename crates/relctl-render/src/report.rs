@@ -1,11 +1,13 @@
 //! The end of an operation: what is now true, and how to go on or back.
 
-use relctl_plan::{Address, Digest, EntryKind, EntryOutcome, Failure, Outcome, Plan, StepId, Verdict};
+use relctl_plan::{
+    Address, Digest, EntryOutcome, Failure, Outcome, Plan, PlanKind, StepId, Verdict,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Style;
 use crate::history::{outcome_word, verified_text};
-use crate::plan::View;
+use crate::plan::{View, origin_text};
 use crate::progress::{failure_text, labelled, step_name, with_further_lines};
 use crate::style::Tone;
 use crate::text::{counted, joined, ranges, safe};
@@ -13,7 +15,6 @@ use crate::text::{counted, joined, ranges, safe};
 /// What an operation came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndReport {
-    pub kind: EntryKind,
     pub outcome: EntryOutcome,
     /// The entry that was written, with its digest: the ledger's new head.
     pub entry: Option<(u64, Digest)>,
@@ -81,7 +82,8 @@ fn headline(report: &EndReport, view: &View<'_>) -> String {
         return format!("{} {title}; nothing is lost", style.paint(Tone::Change, "interrupted:"));
     }
     if report.outcome == EntryOutcome::Failed {
-        let unknown = report.failed.iter().any(|(_, failure)| matches!(failure, Failure::Unknown(_)));
+        let unknown =
+            report.failed.iter().any(|(_, failure)| matches!(failure, Failure::Unknown(_)));
         let aside = if unknown { "; the outcome of a step is unknown" } else { "" };
         return format!("{} {title}{aside}", style.paint(Tone::Bad, "FAILED:"));
     }
@@ -89,13 +91,130 @@ fn headline(report: &EndReport, view: &View<'_>) -> String {
         Some(false) => style.paint(Tone::Bad, ", but NOT verified: a blocking check did not pass"),
         other => verified_text(other).to_owned(),
     };
-    let done = match report.kind {
-        EntryKind::Apply => "is in force",
-        EntryKind::Revert => "is done",
+    let now = match &view.plan.body.kind {
+        PlanKind::Apply => format!("{title} is in force"),
+        PlanKind::Revert { target } => {
+            let body = &view.plan.body;
+            let environment = match &body.environment {
+                Some(environment) => format!(" {} {}", style.arrow(), safe(environment)),
+                None => String::new(),
+            };
+            format!("{}{environment} is back at {}", safe(&body.release), origin_text(target))
+        }
     };
     let steps = match report.done.len() {
         0 => "nothing had to change".to_owned(),
         count => format!("{} done", counted(count, "step", "steps")),
     };
-    format!("{} {done}{verified}; {steps}", style.paint(Tone::Good, &title))
+    format!("{}{verified}; {steps}", style.paint(Tone::Good, &now))
+}
+
+#[cfg(test)]
+mod tests {
+    use relctl_plan::{Origin, Verb};
+
+    use super::*;
+    use crate::plan::testing::{digest, healthflow};
+
+    fn id(address: &str, verb: Verb) -> StepId {
+        StepId::new(&address.parse().unwrap(), verb)
+    }
+
+    fn report() -> EndReport {
+        EndReport {
+            outcome: EntryOutcome::Succeeded,
+            entry: Some((14, digest("entry"))),
+            verified: Some(true),
+            done: healthflow().body.steps.iter().map(|step| step.id.clone()).collect(),
+            failed: Vec::new(),
+            held: Vec::new(),
+            parked: false,
+            checks: Vec::new(),
+            revert_command: Some("relctl revert -e production --to 12".to_owned()),
+            resume_command: None,
+        }
+    }
+
+    #[test]
+    fn success() {
+        insta::assert_snapshot!(report_text(&report(), &healthflow(), &Style::PLAIN), @"
+        healthflow v1.1.0 → production is in force, verified; 5 steps done
+          entry     #14 923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
+          go back   relctl revert -e production --to 12
+        ");
+    }
+
+    #[test]
+    fn failure() {
+        let verdict = Verdict {
+            outcome: Outcome::Fail,
+            evidence: "GET /health → 503\nbody: no".to_owned(),
+        };
+        let report = EndReport {
+            outcome: EntryOutcome::Failed,
+            verified: None,
+            done: vec![
+                id("action.aws_db_snapshot.before", Verb::Run),
+                id("resource.aws_ecs_task_definition.backend", Verb::Create),
+            ],
+            failed: vec![(
+                id("action.aws_ecs_task.migrate", Verb::Run),
+                Failure::Unknown("the connection was lost\nlast line: ALTER TABLE".to_owned()),
+            )],
+            held: vec![id("resource.aws_ecs_service.backend", Verb::Update)],
+            checks: vec![("check.http.health".parse().unwrap(), verdict, false)],
+            ..report()
+        };
+        insta::assert_snapshot!(report_text(&report, &healthflow(), &Style::PLAIN), @"
+        FAILED: healthflow v1.1.0 → production; the outcome of a step is unknown
+          3 ▶ run action.aws_ecs_task.migrate has an UNKNOWN outcome: the connection was lost
+             | last line: ALTER TABLE
+          check.http.health FAIL (does not fail the release): GET /health → 503
+             | body: no
+          done      2 steps: 1, 2
+          held      1 step: 4, not started
+          entry     #14 923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
+          go back   relctl revert -e production --to 12
+        ");
+    }
+
+    #[test]
+    fn interruption() {
+        let report = EndReport {
+            entry: None,
+            parked: true,
+            done: Vec::new(),
+            resume_command: Some("relctl resume -e production".to_owned()),
+            ..report()
+        };
+        insta::assert_snapshot!(report_text(&report, &healthflow(), &Style::PLAIN), @"
+        interrupted: healthflow v1.1.0 → production; nothing is lost
+          done      no step
+          go on     relctl resume -e production
+          go back   relctl revert -e production --to 12
+        ");
+    }
+
+    #[test]
+    fn a_revert_says_where_it_went() {
+        let mut plan = healthflow();
+        plan.body.kind = PlanKind::Revert {
+            target: Origin { serial: 11, entry: None, version: Some("v0.9".to_owned()) },
+        };
+        insta::assert_snapshot!(report_text(&report(), &plan, &Style::PLAIN), @"
+        healthflow → production is back at v0.9 #11, verified; 5 steps done
+          entry     #14 923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
+          go back   relctl revert -e production --to 12
+        ");
+    }
+
+    #[test]
+    fn not_verified() {
+        let report = EndReport { verified: Some(false), ..report() };
+        insta::assert_snapshot!(report_text(&report, &healthflow(), &Style::PLAIN), @"
+        healthflow v1.1.0 → production is in force, but NOT verified: a blocking check did not pass; 5 steps done
+          entry     #14 923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
+          go back   relctl revert -e production --to 12
+        ");
+    }
 }

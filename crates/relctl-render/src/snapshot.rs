@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use relctl_plan::{Address, Document, Field, FieldChange, Recorded, Run, RunOutcome, Snapshot, diff};
+use relctl_plan::{
+    Address, Document, Field, FieldChange, Recorded, Run, RunOutcome, Snapshot, diff,
+};
 
 use crate::Style;
 use crate::change::{Line, Shown, layout, line_of};
@@ -32,7 +34,7 @@ pub fn snapshot_diff_text(
         let undone_before = a.runs.get(key).is_some_and(|run| run.undone.is_some());
         match (a.runs.contains_key(key), run.undone) {
             (_, Some(serial)) if !undone_before => {
-                lines.push(format!("▶ {} was run by #{} and undone by #{serial}", run.address, run.serial));
+                lines.push(format!("{}, undone by #{serial}", run_line(run, *style)));
             }
             (false, _) => lines.push(run_line(run, *style)),
             _ => {}
@@ -104,7 +106,8 @@ fn changes(old: Option<&Recorded>, new: Option<&Recorded>) -> Vec<FieldChange> {
         diff(&Document::known(old.desired.clone()), new.map(|new| &new.desired), &schema)
     });
     for change in backward.unwrap_or_default() {
-        let known = changes.iter().any(|c| c.path.contains(&change.path) || change.path.contains(&c.path));
+        let known =
+            changes.iter().any(|c| c.path.contains(&change.path) || change.path.contains(&c.path));
         if !known {
             let FieldChange { path, before, after, unknown, multiline } = change;
             changes.push(FieldChange { path, before: after, after: before, unknown, multiline });
@@ -112,4 +115,82 @@ fn changes(old: Option<&Recorded>, new: Option<&Recorded>) -> Vec<FieldChange> {
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn recorded(desired: &Value, protect: bool) -> Value {
+        json!({
+            "plugin": "local",
+            "identity": {},
+            "inputs": {},
+            "desired": desired,
+            "observed": desired,
+            "depends_on": [],
+            "lifecycle": { "protect": protect },
+            "before": {},
+            "existed": false,
+            "created": 1,
+            "changed": 1,
+            "settled": true,
+        })
+    }
+
+    fn snapshot(objects: &Value, runs: &Value) -> Snapshot {
+        let text = json!({ "format": 1, "plugins": {}, "objects": objects, "runs": runs });
+        serde_json::from_value(text).unwrap()
+    }
+
+    fn run(undone: Option<u64>) -> Value {
+        json!({
+            "address": "action.local_append.migrate",
+            "plugin": "local",
+            "inputs": {},
+            "output": {},
+            "depends_on": [],
+            "serial": 2,
+            "undone": undone,
+            "outcome": "done",
+        })
+    }
+
+    #[test]
+    fn what_came_went_and_changed() {
+        let a = snapshot(
+            &json!({
+                "resource.local_file.same": recorded(&json!({ "path": "s" }), false),
+                "resource.local_file.index": recorded(&json!({ "content": "a", "mode": "0644" }), true),
+                "resource.local_file.gone": recorded(&json!({ "path": "g" }), false),
+            }),
+            &json!({}),
+        );
+        let b = snapshot(
+            &json!({
+                "resource.local_file.same": recorded(&json!({ "path": "s" }), false),
+                "resource.local_file.index": recorded(&json!({ "content": "b", "owner": "www" }), false),
+                "resource.local_link.new": recorded(&json!({ "path": "n" }), false),
+            }),
+            &json!({ "k1": run(None), "k2": run(Some(3)) }),
+        );
+        let (a, b) = (("#1 v1", &a), ("#2 v2", &b));
+        insta::assert_snapshot!(snapshot_diff_text(a, b, &Style::PLAIN), @"
+        #1 v1 → #2 v2
+        - resource.local_file.gone
+            - path   g
+        ~ resource.local_file.index
+            no longer protected
+            ~ content   a → b
+            - mode      0644
+            + owner     www
+        + resource.local_link.new
+            + path   n
+        ▶ action.local_append.migrate was run by #2
+        ▶ action.local_append.migrate was run by #2, undone by #3
+        ");
+        insta::assert_snapshot!(snapshot_diff_text(b, b, &Style::PLAIN), @"no difference: #2 v2 → #2 v2");
+    }
 }

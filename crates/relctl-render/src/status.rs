@@ -141,12 +141,19 @@ fn attention(status: &Status, style: Style) -> Vec<String> {
                 safe(&operation.started),
                 safe(&operation.id)
             ));
-            lines.push("  go on: `relctl resume`   settle and stop: `relctl resume --stop`   go back: `relctl revert`".to_owned());
+            let environment = match &status.environment {
+                Some(environment) => format!(" -e {}", safe(environment)),
+                None => String::new(),
+            };
+            lines.push(format!("  go on:            relctl resume{environment}"));
+            lines.push(format!("  settle and stop:  relctl resume --stop{environment}"));
+            lines.push(format!("  go back:          relctl revert{environment}"));
         }
     }
     if !status.unsettled.is_empty() {
         lines.push(String::new());
-        let title = format!("! unsettled: {}", counted(status.unsettled.len(), "object", "objects"));
+        let title =
+            format!("! unsettled: {}", counted(status.unsettled.len(), "object", "objects"));
         lines.push(format!(
             "{}, whose last step did not certainly succeed; the next plan has a step for each",
             style.paint(Tone::Bad, &title)
@@ -172,5 +179,154 @@ pub(crate) fn kind_name(kind: EntryKind) -> &'static str {
     match kind {
         EntryKind::Apply => "apply",
         EntryKind::Revert => "revert",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::testing::digest;
+
+    fn status() -> Status {
+        Status {
+            release: "site".to_owned(),
+            environment: Some("production".to_owned()),
+            ledger: "state/site/production".to_owned(),
+            lineage: "0123".to_owned(),
+            in_force: Some(InForce {
+                version: "v1.1.0".to_owned(),
+                serial: 14,
+                entry: digest("entry"),
+                verified: Some(true),
+                actor: "alice".to_owned(),
+                finished: "2026-01-02T03:04:05Z".to_owned(),
+            }),
+            last: None,
+            operation: None,
+            lock: None,
+            drift: Some(Vec::new()),
+            revert_to: Some(Origin {
+                serial: 12,
+                entry: Some(digest("old")),
+                version: Some("v1.0.0".to_owned()),
+            }),
+            unsettled: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn all_is_well() {
+        insta::assert_snapshot!(status_text(&status(), &Style::PLAIN), @"
+        site → production
+
+          in force    v1.1.0 #14, verified
+                      2026-01-02T03:04:05Z by alice
+          entry       923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
+          ledger      state/site/production
+          lock        free
+          revert      would go to v1.0.0 #12
+          drift       none
+        ");
+    }
+
+    #[test]
+    fn nothing_yet() {
+        let status = Status { in_force: None, drift: None, revert_to: None, ..status() };
+        insta::assert_snapshot!(status_text(&status, &Style::PLAIN), @"
+        site → production
+
+          in force    nothing
+          ledger      state/site/production
+          lock        free
+          revert      has nowhere to go
+          drift       not looked for; `relctl drift` looks
+        ");
+    }
+
+    #[test]
+    fn a_person_must_act() {
+        let address: Address = "resource.local_file.index".parse().unwrap();
+        let status = Status {
+            last: Some(LastEntry {
+                version: "v1.2.0".to_owned(),
+                serial: 15,
+                kind: EntryKind::Apply,
+                outcome: EntryOutcome::Failed,
+            }),
+            operation: Some(OpenStatus {
+                id: "op-16".to_owned(),
+                kind: EntryKind::Apply,
+                plan_id: digest("plan"),
+                actor: "bob\n! all is well".to_owned(),
+                started: "2026-01-03T03:04:05Z".to_owned(),
+            }),
+            drift: Some(vec![Drift {
+                address: address.clone(),
+                path: "mode".parse().unwrap(),
+                recorded: json!("0644"),
+                observed: json!("0600"),
+            }]),
+            unsettled: vec![address],
+            ..status()
+        };
+        insta::assert_snapshot!(status_text(&status, &Style::PLAIN), @r"
+        site → production
+
+          in force    v1.1.0 #14, verified
+                      2026-01-02T03:04:05Z by alice
+          entry       923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
+          last        v1.2.0 #15: apply FAILED
+          ledger      state/site/production
+          lock        free
+          revert      would go to v1.0.0 #12
+          drift       1 field
+            resource.local_file.index
+              ~ mode   0644 → 0600
+
+        ! apply by bob\n! all is well was interrupted (started 2026-01-03T03:04:05Z, operation op-16)
+          go on:            relctl resume -e production
+          settle and stop:  relctl resume --stop -e production
+          go back:          relctl revert -e production
+
+        ! unsettled: 1 object, whose last step did not certainly succeed; the next plan has a step for each
+            resource.local_file.index
+        ");
+    }
+
+    #[test]
+    fn someone_is_at_work() {
+        let status = Status {
+            lock: Some(LockHolder {
+                actor: "ci".to_owned(),
+                host: "runner-7".to_owned(),
+                pid: 4242,
+                command: "apply".to_owned(),
+                since: "2026-01-03T03:04:05Z".to_owned(),
+                run_url: Some("https://ci.example/run/7".to_owned()),
+            }),
+            operation: Some(OpenStatus {
+                id: "op-16".to_owned(),
+                kind: EntryKind::Revert,
+                plan_id: digest("plan"),
+                actor: "ci".to_owned(),
+                started: "2026-01-03T03:04:06Z".to_owned(),
+            }),
+            ..status()
+        };
+        insta::assert_snapshot!(status_text(&status, &Style::PLAIN), @"
+        site → production
+
+          in force    v1.1.0 #14, verified
+                      2026-01-02T03:04:05Z by alice
+          entry       923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
+          ledger      state/site/production
+          lock        held by ci on runner-7 (`apply`, process 4242) since 2026-01-03T03:04:05Z, https://ci.example/run/7
+          revert      would go to v1.0.0 #12
+          drift       none
+
+        revert by ci is running since 2026-01-03T03:04:06Z
+        ");
     }
 }

@@ -68,23 +68,22 @@ pub(crate) fn pad(text: &str, columns: usize) -> String {
 
 /// Breaks the text at spaces into lines of at most `columns`; a longer word stays whole.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
+    let mut lines: Vec<String> = Vec::new();
     let mut used = 0;
     for word in text.split(' ') {
         let needed = width(word);
-        if used > 0 && used + 1 + needed > columns {
-            lines.push(std::mem::take(&mut line));
-            used = 0;
+        match lines.last_mut() {
+            Some(line) if used + 1 + needed <= columns => {
+                line.push(' ');
+                line.push_str(word);
+                used += 1 + needed;
+            }
+            _ => {
+                lines.push(word.to_owned());
+                used = needed;
+            }
         }
-        if used > 0 {
-            line.push(' ');
-            used += 1;
-        }
-        line.push_str(word);
-        used += needed;
     }
-    lines.push(line);
     lines
 }
 
@@ -116,7 +115,8 @@ fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
 /// difference itself stays whole.
 pub(crate) fn elide_shared(before: &str, after: &str, style: Style) -> (String, String) {
     const CONTEXT: usize = 16;
-    let (before, after): (Vec<char>, Vec<char>) = (before.chars().collect(), after.chars().collect());
+    let (before, after): (Vec<char>, Vec<char>) =
+        (before.chars().collect(), after.chars().collect());
     let shared = |mut pairs: Box<dyn Iterator<Item = (&char, &char)> + '_>| {
         let mut count = 0;
         while pairs.next().is_some_and(|(a, b)| a == b) {
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn shortened_text_says_what_is_missing() {
         let text = "a".repeat(40) + &"b".repeat(60);
-        insta::assert_snapshot!(shorten(&text, 40, Style::PLAIN), @"");
+        insta::assert_snapshot!(shorten(&text, 40, Style::PLAIN), @"aaaaaaaaaaaaaaaaaa…(73 more)…bbbbbbbbb");
         assert_eq!(shorten("short", 40, Style::PLAIN), "short");
     }
 

@@ -51,6 +51,19 @@ mod tests {
         .iter()
         .map(inline)
         .collect();
-        insta::assert_snapshot!(shown.join("\n"), @"");
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+        "…/api"
+        api:v1.0
+        "512"
+        512
+        "true"
+        ""
+        "(known after step 1)"
+        "a → b"
+        "two\nlines\u001b[0m"
+        "x\u{202e}y"
+        ["npm","run"]
+        null
+        "#);
     }
 }

@@ -58,9 +58,9 @@ impl<'a> View<'a> {
             let first = group.first().map_or(0, |member| member.number);
             match self.fold(&group) {
                 Some(row) => rows.push((first, row)),
-                None => rows.extend(
-                    group.into_iter().map(|m| (m.number, self.row(m.step, m.lines))),
-                ),
+                None => {
+                    rows.extend(group.into_iter().map(|m| (m.number, self.row(m.step, m.lines))));
+                }
             }
         }
         rows.sort_by_key(|(number, _)| *number);
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
             }
         }
         let members = match differing.as_slice() {
-            [] => self.names(group),
+            [] => Some(self.names(group)),
             [column] => {
                 shared.extend(self.each(column, group)?);
                 None
@@ -147,7 +147,7 @@ impl<'a> View<'a> {
         Some(lines)
     }
 
-    fn names(&self, group: &[Member<'a>]) -> Option<String> {
+    fn names(&self, group: &[Member<'a>]) -> String {
         let numbers: Vec<usize> = group.iter().map(|member| member.number).collect();
         let contiguous = ranges(&numbers, self.style).split(", ").count() == 1;
         let mut names: Vec<String> = group
@@ -161,7 +161,7 @@ impl<'a> View<'a> {
         if group.len() > NAMES {
             names.push(format!("and {} more", group.len() - NAMES));
         }
-        Some(names.join(", "))
+        names.join(", ")
     }
 }
 

@@ -1,16 +1,16 @@
 //! A plan as one comment on a pull request: risks first and never cut, details folded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use relctl_plan::Plan;
+use relctl_plan::{Plan, Severity};
 
 use super::View;
 use super::risks::RiskLine;
 use crate::Style;
 use crate::history::drift_lines;
 use crate::style::severity_name;
-use crate::text::{counted, safe, shorten};
+use crate::text::{counted, ranges, safe, shorten};
 
 /// The longest comment that GitHub takes, in characters. Bytes are counted, which are never fewer.
 pub const COMMENT_LIMIT: usize = 65_536;
@@ -67,8 +67,12 @@ fn top(view: &View<'_>) -> String {
         marker_part(environment),
         escaped(&title),
     );
-    let summary = if body.has_changes() { view.summary() } else { "No changes".to_owned() };
-    let _ = writeln!(top, "**{}** · {}\n", escaped(&summary), escaped(&in_force));
+    let summary = if view.is_idle() { "No changes".to_owned() } else { view.summary() };
+    let drift = match body.drift.len() {
+        0 => "no drift".to_owned(),
+        count => format!("drift: {}", counted(count, "field", "fields")),
+    };
+    let _ = writeln!(top, "**{}** · {} · {drift}\n", escaped(&summary), escaped(&in_force));
     top
 }
 
@@ -76,7 +80,8 @@ fn bottom(plan: &Plan, apply_command: &str, room: usize) -> String {
     let command = safe(apply_command);
     let fence = fence_for([command.as_ref()]);
     let id = &plan.plan_id;
-    let mut bottom = format!("Plan `{}`\n", id.as_str().replace(|c: char| !c.is_ascii_hexdigit(), ""));
+    let mut bottom =
+        format!("Plan `{}`\n", id.as_str().replace(|c: char| !c.is_ascii_hexdigit(), ""));
     // A command that was shortened would be worse than none.
     if command.len() <= room {
         let _ = write!(bottom, "\nTo apply exactly this:\n\n{fence}sh\n{command}\n{fence}\n");
@@ -102,13 +107,18 @@ fn risks_within(risks: &[RiskLine], room: usize) -> String {
             return text;
         }
     }
-    let mut kinds = BTreeMap::new();
+    let mut kinds: BTreeMap<Severity, (usize, BTreeSet<usize>)> = BTreeMap::new();
     for risk in risks {
-        *kinds.entry(risk.severity).or_insert(0_usize) += 1;
+        let (count, steps) = kinds.entry(risk.severity).or_default();
+        *count += 1;
+        steps.extend(&risk.steps);
     }
-    let mut text = "**Risks** (too many to be listed here: read the plan itself)\n\n".to_owned();
-    for (severity, count) in kinds {
-        let _ = writeln!(text, "- ⚠ **{}**: {count} times", severity_name(severity));
+    let mut text = "**Risks** (too many for one comment: read the plan itself)\n\n".to_owned();
+    for (severity, (count, steps)) in kinds {
+        let steps: Vec<usize> = steps.into_iter().collect();
+        let steps = shorten(&ranges(&steps, Style::PLAIN), 400, Style::PLAIN);
+        let name = severity_name(severity);
+        let _ = writeln!(text, "- ⚠ **{name}**: {count} risks, steps {steps}");
     }
     text.push('\n');
     text
@@ -180,9 +190,14 @@ fn sections(view: &View<'_>) -> Vec<Section> {
         section("Steps", false, heads),
         section("Undo", false, view.undo_lines()),
         section("Changes", true, changes),
-        section("Drift since the last entry", true, drift_lines(&view.plan.body.drift, 0, view.style)),
+        section(
+            "Drift since the last entry",
+            true,
+            drift_lines(&view.plan.body.drift, 0, view.style),
+        ),
         section("Record only", true, view.record_lines()),
         section("Notes", true, view.note_lines()),
+        section("Plugins", true, view.plugin_lines()),
     ]
 }
 
@@ -233,7 +248,6 @@ fn marker_part(name: &str) -> String {
 mod tests {
     use proptest::prelude::*;
     use pulldown_cmark::{Event, Parser, Tag};
-    use relctl_plan::Severity;
 
     use super::*;
     use crate::plan::testing::{healthflow, hostile, many_services, random_plan};
@@ -242,12 +256,127 @@ mod tests {
 
     #[test]
     fn a_comment() {
-        insta::assert_snapshot!(plan_markdown(&healthflow(), COMMAND, COMMENT_LIMIT), @"");
+        insta::assert_snapshot!(plan_markdown(&healthflow(), COMMAND, COMMENT_LIMIT), @r#"
+        <!-- relctl:plan:healthflow:production -->
+        ### healthflow v1.1.0 → production
+
+        **1 to create, 1 to update, 2 to run, 1 check.  plan 670165cb…** · in force: v1.0.0 #&#8203;12, verified · no drift
+
+        **Risks**
+
+        - ⚠ **point of no return**: step 3: action.aws\_ecs\_task.migrate declares no undo. After it runs, going back means restoring healthflow-production-db from step 1 (what is written since is lost)
+
+        **Steps**
+
+        ```text
+          1  ▶ run     action.aws_db_snapshot.before
+          2  + create  resource.aws_ecs_task_definition.backend
+          3  ▶ run     action.aws_ecs_task.migrate                                                after 1, 2
+          4  ~ update  resource.aws_ecs_service.backend           healthflow, backend                after 3
+          5  ✓ check   check.http.health                                                             after 4
+        ```
+
+        **Undo**
+
+        ```text
+          impossible   step 3: no way back; after this, reverting is partial
+          exact        step 4: back to what was there
+          kept         steps 1, 2: stays, and does no harm
+        ```
+
+        <details><summary>Changes</summary>
+
+        ```text
+          1  ▶ run     action.aws_db_snapshot.before
+                 db_instance_identifier = healthflow-production-db, name_prefix = healthflow-v1-1-0
+          2  + create  resource.aws_ecs_task_definition.backend
+                 note: from healthflow-backend:41
+               ~ container_definitions.api.image   …/api:v1.0.0 → …/api:v1.1.0
+          3  ▶ run     action.aws_ecs_task.migrate                                                after 1, 2
+                 command = ["npm","run","migrate:up"], task_definition = (known after step 2)
+          4  ~ update  resource.aws_ecs_service.backend           healthflow, backend                after 3
+               ~ task_definition   healthflow-backend:41 → (known after step 2)
+                 desired_count     6, not managed here
+          5  ✓ check   check.http.health                                                             after 4
+                 expect = {"status":200}, url = https://api.healthflow.example/health
+        ```
+
+        </details>
+
+        <details><summary>Plugins</summary>
+
+        ```text
+          aws (aws-ecs) 0.3.1, 239cebe5   account = "123456789012", region = us-east-1
+        ```
+
+        </details>
+
+        Plan `670165cbf30019bd214ee3782480d93ed10681511971dd337bf3699a4a408c51`
+
+        To apply exactly this:
+
+        ```sh
+        relctl apply --expect 9c1e04d7
+        ```
+        "#);
     }
 
     #[test]
     fn a_hostile_plan_stays_inside() {
-        insta::assert_snapshot!(plan_markdown(&hostile(), COMMAND, COMMENT_LIMIT), @"");
+        insta::assert_snapshot!(plan_markdown(&hostile(), COMMAND, COMMENT_LIMIT), @r#"
+        <!-- relctl:plan:health_flow_-____b_:production -->
+        ### health\`flow --\> \<b\> v1\\n\\u{1b}\[0m → production
+
+        **1 to update.  plan c1b5c17d…** · in force: v1.0.0 #&#8203;12, verified · no drift
+
+        **Risks**
+
+        - ⚠ **destructive**: step 1, resource.local\_file.evil: x\\n\\nRisks\\n  none\\u{1b}\[2K\\u{202e}\`\`\`\\n\</details\>\<script\>@&#8203;everyone #&#8203;1 \*\*bold\*\*
+
+        **Steps**
+
+        ```text
+          1  ~ update  resource.local_file.evil   "a\u0007b"
+        ```
+
+        **Undo**
+
+        ```text
+          exact   step 1: back to what was there
+        ```
+
+        <details><summary>Changes</summary>
+
+        `````text
+          1  ~ update  resource.local_file.evil   "a\u0007b"
+                 note: x\n\nRisks\n  none\u{1b}[2K\u{202e}```\n</details><script>@everyone #1 **bold**
+               ~ content   (3 lines added, 1 removed)
+                   - safe
+                   + ````
+                   + </details>
+                   + # title\u{1b}[31m\r
+               + labels."a\"\n- b"   "(known after step 9)"
+               ~ tag                 v1 → "v2 → v3"
+        `````
+
+        </details>
+
+        <details><summary>Notes</summary>
+
+        ````text
+          x\n\nRisks\n  none\u{1b}[2K\u{202e}```\n</details><script>@everyone #1 **bold**
+        ````
+
+        </details>
+
+        Plan `c1b5c17dfecd006cf007b581736d4def61ebb8f4a3c7db1b58404ddd05adc0de`
+
+        To apply exactly this:
+
+        ```sh
+        relctl apply --expect 9c1e04d7
+        ```
+        "#);
     }
 
     #[test]
@@ -255,15 +384,23 @@ mod tests {
         let comment = plan_markdown(&many_services(400, true), COMMAND, 6_000);
         assert!(comment.len() <= 6_000);
         let said = comment.lines().find(|line| line.starts_with("**Left out")).unwrap();
-        insta::assert_snapshot!(said, @"");
+        insta::assert_snapshot!(said, @"**Left out, to fit into 6000 characters:** Changes (2 entries). The plan itself holds everything.");
     }
 
     #[test]
     fn too_many_risks_are_still_counted() {
         let risks: Vec<RiskLine> = (0..2_000)
-            .map(|n| RiskLine { severity: Severity::Destructive, text: format!("risk {n}") })
+            .map(|n| RiskLine {
+                severity: Severity::Destructive,
+                steps: vec![n + 1],
+                text: format!("step {}: everything goes", n + 1),
+            })
             .collect();
-        insta::assert_snapshot!(risks_within(&risks, 4_000), @"");
+        insta::assert_snapshot!(risks_within(&risks, 4_000), @"
+        **Risks** (too many for one comment: read the plan itself)
+
+        - ⚠ **destructive**: 2000 risks, steps 1–2000
+        ");
     }
 
     /// Everything in the comment that is neither text nor code.
@@ -272,7 +409,10 @@ mod tests {
             .filter_map(|event| match event {
                 Event::Html(html) | Event::InlineHtml(html) => Some(html.trim().to_owned()),
                 Event::Start(
-                    tag @ (Tag::Link { .. } | Tag::Image { .. } | Tag::Heading { .. } | Tag::Emphasis),
+                    tag @ (Tag::Link { .. }
+                    | Tag::Image { .. }
+                    | Tag::Heading { .. }
+                    | Tag::Emphasis),
                 ) => Some(format!("{tag:?}")),
                 _ => None,
             })

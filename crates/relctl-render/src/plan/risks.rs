@@ -9,6 +9,8 @@ use crate::text::{pad, ranges, safe, width};
 /// A risk, and every step that has it.
 pub(crate) struct RiskLine {
     pub(crate) severity: Severity,
+    /// The numbers of the steps that have it; none where it is the plan's own.
+    pub(crate) steps: Vec<usize>,
     /// Names the steps. Nothing in it needs escaping for a terminal.
     pub(crate) text: String,
 }
@@ -63,7 +65,7 @@ impl View<'_> {
                         format!("steps {}: {message}", ranges(many, self.style))
                     }
                 };
-                RiskLine { severity, text: safe(&text).into_owned() }
+                RiskLine { severity, steps, text: safe(&text).into_owned() }
             })
             .collect()
     }
@@ -75,7 +77,8 @@ impl View<'_> {
         risks
             .iter()
             .flat_map(|risk| {
-                let mut lines = self.hanging(&format!("  ! {}   ", pad(label(risk), widest)), &risk.text);
+                let mut lines =
+                    self.hanging(&format!("  ! {}   ", pad(label(risk), widest)), &risk.text);
                 let tone = match risk.severity {
                     Severity::PointOfNoReturn | Severity::Destructive => Tone::Bad,
                     Severity::Downtime | Severity::Caution => Tone::Change,

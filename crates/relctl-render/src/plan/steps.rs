@@ -28,7 +28,7 @@ pub(super) struct Row {
 /// Longer objects push what stands right of them.
 const OBJECT_COLUMNS: usize = 52;
 
-impl<'a> View<'a> {
+impl View<'_> {
     /// Each step's line, and the lines below it.
     pub(crate) fn step_blocks(&self) -> Vec<(String, Vec<String>)> {
         let rows = self.rows();
@@ -36,18 +36,18 @@ impl<'a> View<'a> {
         let number_width = widest(|row| &row.number).unwrap_or(0);
         let glyph_width =
             rows.iter().map(|row| width(self.style.glyph(row.verb))).max().unwrap_or(0);
-        let object_width =
-            widest(|row| &row.object).unwrap_or(0).min(OBJECT_COLUMNS);
+        let object_width = widest(|row| &row.object).unwrap_or(0).min(OBJECT_COLUMNS);
+        let word_width = widest(|row| row.word).unwrap_or(0) + 2;
         let indent = 2 + number_width + 2 + glyph_width + 1;
         rows.iter()
             .map(|row| {
                 let glyph = pad(self.style.glyph(row.verb), glyph_width);
                 let verb = self.style.paint(tone_of(row.verb), &format!("{glyph} {}", row.word));
-                let gap = 8_usize.saturating_sub(row.word.len());
+                let gap = word_width.saturating_sub(row.word.len());
                 let number = pad(&row.number, number_width);
                 let object = pad(&row.object, object_width);
                 let mut head = format!("  {number}  {verb}{:gap$}{object}", "");
-                let mut used = indent + 8 + width(&object);
+                let mut used = indent + word_width + width(&object);
                 let mut below = Vec::new();
                 let room = self.style.columns().saturating_sub(used + 3);
                 let needed = match row.after.as_str() {

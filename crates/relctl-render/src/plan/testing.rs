@@ -38,10 +38,9 @@ pub(crate) fn step(address: &str, verb: Verb, needs: &[&str], more: Value) -> St
     serde_json::from_value(step).unwrap()
 }
 
-pub(crate) fn plan(steps: Vec<Step>, change: impl FnOnce(&mut Body, &mut Meta)) -> Plan {
-    let count = |verb| {
-        u32::try_from(steps.iter().filter(|step| step.verb == verb).count()).unwrap()
-    };
+pub(crate) fn plan(steps: &[Step], change: impl FnOnce(&mut Body, &mut Meta)) -> Plan {
+    let count =
+        |verb| u32::try_from(steps.iter().filter(|step| step.verb == verb).count()).unwrap();
     let summary = Summary {
         create: count(Verb::Create),
         update: count(Verb::Update),
@@ -57,6 +56,7 @@ pub(crate) fn plan(steps: Vec<Step>, change: impl FnOnce(&mut Body, &mut Meta)) 
         "version": "v1.1.0",
         "environment": "production",
         "kind": "apply",
+        "new_version": true,
         "base": { "lineage": "l", "serial": 12, "entry": digest("v1.0.0") },
         "plugins": {},
         "steps": steps,
@@ -85,9 +85,8 @@ pub(crate) fn healthflow() -> Plan {
     const TASK: &str = "resource.aws_ecs_task_definition.backend";
     const MIGRATE: &str = "action.aws_ecs_task.migrate";
     const SERVICE: &str = "resource.aws_ecs_service.backend";
-    let image = |version: &str| {
-        format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/api:{version}")
-    };
+    let image =
+        |version: &str| format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/api:{version}");
     let arn = "${resource.aws_ecs_task_definition.backend.arn}";
     let steps = vec![
         step(
@@ -117,7 +116,10 @@ pub(crate) fn healthflow() -> Plan {
         step(
             MIGRATE,
             Verb::Run,
-            &["action.aws_db_snapshot.before#run", "resource.aws_ecs_task_definition.backend#create"],
+            &[
+                "action.aws_db_snapshot.before#run",
+                "resource.aws_ecs_task_definition.backend#create",
+            ],
             json!({
                 "reversal": "impossible",
                 "inputs": { "task_definition": arn, "command": ["npm", "run", "migrate:up"] },
@@ -155,9 +157,18 @@ pub(crate) fn healthflow() -> Plan {
             } } }),
         ),
     ];
-    plan(steps, |_, meta| {
+    plan(&steps, |body, meta| {
         let service: Address = SERVICE.parse().unwrap();
         let path = "desired_count".parse().unwrap();
+        body.plugins = serde_json::from_value(json!({ "aws": {
+            "name": "aws-ecs",
+            "version": "0.3.1",
+            "sha256": digest("aws-ecs"),
+            "contract": "0.1",
+            "grants": {},
+            "config": { "region": "us-east-1", "account": "123456789012" },
+        } }))
+        .unwrap();
         meta.external.entry(service).or_default().insert(path, json!(6));
     })
 }
@@ -167,9 +178,13 @@ pub(crate) fn many_services(count: usize, odd: bool) -> Plan {
     let mut tasks = Vec::new();
     let mut services = Vec::new();
     for n in 1..=count {
-        let (task, service) =
-            (format!("resource.aws_ecs_task_definition.svc_{n:03}"), format!("resource.aws_ecs_service.svc_{n:03}"));
-        let image = |version: &str| format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/svc-{n:03}:{version}");
+        let (task, service) = (
+            format!("resource.aws_ecs_task_definition.svc_{n:03}"),
+            format!("resource.aws_ecs_service.svc_{n:03}"),
+        );
+        let image = |version: &str| {
+            format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/svc-{n:03}:{version}")
+        };
         tasks.push(step(&task, Verb::Create, &[], json!({
             "reversal": "kept",
             "changes": [
@@ -192,7 +207,7 @@ pub(crate) fn many_services(count: usize, odd: bool) -> Plan {
         })));
     }
     tasks.extend(services);
-    plan(tasks, |_, _| {})
+    plan(&tasks, |_, _| {})
 }
 
 /// Values, messages and names that try to be more than text.
@@ -213,7 +228,7 @@ pub(crate) fn hostile() -> Plan {
             "risks": [{ "severity": "destructive", "message": forged }],
         }),
     )];
-    plan(steps, |body, _| {
+    plan(&steps, |body, _| {
         body.release = "health`flow --> <b>".to_owned();
         body.version = "v1\n\u{1b}[0m".to_owned();
         body.notes = vec![forged.to_owned()];
@@ -260,12 +275,8 @@ fn random_step(n: usize) -> impl Strategy<Value = Step> {
         Verb::Run,
         Verb::Check,
     ];
-    let reversals = vec![
-        Reversal::Exact,
-        Reversal::Compensating,
-        Reversal::Kept,
-        Reversal::Impossible,
-    ];
+    let reversals =
+        vec![Reversal::Exact, Reversal::Compensating, Reversal::Kept, Reversal::Impossible];
     let changes = prop::collection::vec((text(), value(), value(), any::<bool>()), 0..5);
     (
         prop::sample::select(verbs),
@@ -283,23 +294,29 @@ fn random_step(n: usize) -> impl Strategy<Value = Step> {
                     json!({ "path": path, "before": before, "after": after, "unknown": unknown })
                 })
                 .collect();
-            step(&format!("resource.kind_{}.object_{n}", n % 3), verb, &[], json!({
-                "reversal": reversal,
-                "changes": changes,
-                "risks": risks,
-                "notes": notes,
-                "identity": { "id": identity },
-            }))
+            step(
+                &format!("resource.kind_{}.object_{n}", n % 3),
+                verb,
+                &[],
+                json!({
+                    "reversal": reversal,
+                    "changes": changes,
+                    "risks": risks,
+                    "notes": notes,
+                    "identity": { "id": identity },
+                }),
+            )
         })
 }
 
 /// Any plan of up to 40 steps.
 pub(crate) fn random_plan() -> impl Strategy<Value = Plan> {
-    let steps = (0..40_usize).prop_flat_map(|count| (0..count).map(random_step).collect::<Vec<_>>());
+    let steps =
+        (0..40_usize).prop_flat_map(|count| (0..count).map(random_step).collect::<Vec<_>>());
     let drift = prop::collection::vec((text(), value(), value()), 0..6);
     (steps, prop::collection::vec(risk(), 0..4), drift, text(), text(), prop::option::of(text()))
         .prop_map(|(steps, risks, drift, release, version, environment)| {
-            plan(steps, |body, _| {
+            plan(&steps, |body, _| {
                 body.risks = risks;
                 body.release = release;
                 body.version = version;

@@ -11,7 +11,11 @@ impl View<'_> {
     pub(crate) fn undo_lines(&self) -> Vec<String> {
         const GROUPS: [(Reversal, &str, &str); 4] = [
             (Reversal::Impossible, "impossible", "no way back; after this, reverting is partial"),
-            (Reversal::Compensating, "compensating", "made up for by another step; not all as it was"),
+            (
+                Reversal::Compensating,
+                "compensating",
+                "made up for by another step; not all as it was",
+            ),
             (Reversal::Exact, "exact", "back to what was there"),
             (Reversal::Kept, "kept", "stays, and does no harm"),
         ];
@@ -33,9 +37,13 @@ impl View<'_> {
         groups
             .into_iter()
             .flat_map(|(reversal, name, meaning, steps)| {
-                let mut lines =
-                    self.hanging(&format!("  {}   ", pad(name, widest)), &format!("{steps}: {meaning}"));
-                if reversal == Reversal::Impossible && let Some(first) = lines.first_mut() {
+                let mut lines = self.hanging(
+                    &format!("  {}   ", pad(name, widest)),
+                    &format!("{steps}: {meaning}"),
+                );
+                if reversal == Reversal::Impossible
+                    && let Some(first) = lines.first_mut()
+                {
                     let rest = first.split_off(2 + name.len());
                     *first = format!("{}{rest}", self.style.paint(Tone::Bad, first));
                 }
