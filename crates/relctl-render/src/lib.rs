@@ -22,7 +22,7 @@ mod value;
 
 pub use error::error_text;
 pub use history::{LogLine, drift_text, entry_text, log_text};
-pub use plan::{COMMENT_LIMIT, plan_json, plan_markdown, plan_text};
+pub use plan::{plan_json, plan_markdown, plan_text};
 pub use progress::EventText;
 pub use report::{EndReport, report_text};
 pub use snapshot::snapshot_diff_text;

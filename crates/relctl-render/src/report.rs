@@ -1,7 +1,7 @@
 //! The end of an operation: what is now true, and how to go on or back.
 
 use relctl_plan::{
-    Address, Digest, EntryOutcome, Failure, Outcome, Plan, PlanKind, StepId, Verdict,
+    Address, Digest, EntryKind, EntryOutcome, Failure, Outcome, Plan, PlanKind, StepId, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use crate::text::{counted, joined, ranges, safe};
 /// What an operation came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndReport {
+    pub kind: EntryKind,
     pub outcome: EntryOutcome,
     /// The entry that was written, with its digest: the ledger's new head.
     pub entry: Option<(u64, Digest)>,
@@ -122,6 +123,7 @@ mod tests {
 
     fn report() -> EndReport {
         EndReport {
+            kind: EntryKind::Apply,
             outcome: EntryOutcome::Succeeded,
             entry: Some((14, digest("entry"))),
             verified: Some(true),

@@ -13,17 +13,23 @@ use crate::style::severity_name;
 use crate::text::{counted, ranges, safe, shorten};
 
 /// The longest comment that GitHub takes, in characters. Bytes are counted, which are never fewer.
-pub const COMMENT_LIMIT: usize = 65_536;
+const COMMENT_LIMIT: usize = 65_536;
 
 /// Kept free for saying what was left out.
 const RESERVE: usize = 400;
 
-/// The plan as GitHub markdown of at most `limit` bytes (least 4,096). What does not fit is left
-/// out from the end of its section, and the comment says what that was; every risk is always there.
+/// The plan as GitHub markdown for one comment, at most 65,536 characters. What does not fit is
+/// left out from the end of its section, and the comment says what that was; every risk is always
+/// there.
 ///
 /// It starts with a comment that readers do not see, `<!-- relctl:plan:<release>:<environment> -->`:
 /// CI finds by it the comment that it updates.
-pub fn plan_markdown(plan: &Plan, apply_command: &str, limit: usize) -> String {
+pub fn plan_markdown(plan: &Plan, apply_command: &str) -> String {
+    markdown_within(plan, apply_command, COMMENT_LIMIT)
+}
+
+/// The comment in at most `limit` bytes, at least 4,096.
+fn markdown_within(plan: &Plan, apply_command: &str, limit: usize) -> String {
     let limit = limit.max(4_096);
     let view = View::new(plan, Style::PLAIN);
     let top = top(&view);
@@ -256,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_comment() {
-        insta::assert_snapshot!(plan_markdown(&healthflow(), COMMAND, COMMENT_LIMIT), @r#"
+        insta::assert_snapshot!(plan_markdown(&healthflow(), COMMAND), @r#"
         <!-- relctl:plan:healthflow:production -->
         ### healthflow v1.1.0 → production
 
@@ -323,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_hostile_plan_stays_inside() {
-        insta::assert_snapshot!(plan_markdown(&hostile(), COMMAND, COMMENT_LIMIT), @r#"
+        insta::assert_snapshot!(plan_markdown(&hostile(), COMMAND), @r#"
         <!-- relctl:plan:health_flow_-____b_:production -->
         ### health\`flow --\> \<b\> v1\\n\\u{1b}\[0m → production
 
@@ -381,7 +387,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        let comment = plan_markdown(&many_services(400, true), COMMAND, 6_000);
+        let comment = markdown_within(&many_services(400, true), COMMAND, 6_000);
         assert!(comment.len() <= 6_000);
         let said = comment.lines().find(|line| line.starts_with("**Left out")).unwrap();
         insta::assert_snapshot!(said, @"**Left out, to fit into 6000 characters:** Changes (2 entries). The plan itself holds everything.");
@@ -426,7 +432,7 @@ mod tests {
 
         #[test]
         fn fits_and_keeps_every_risk(plan in random_plan()) {
-            let comment = plan_markdown(&plan, COMMAND, COMMENT_LIMIT);
+            let comment = plan_markdown(&plan, COMMAND);
             prop_assert!(comment.len() <= COMMENT_LIMIT);
             for risk in View::new(&plan, Style::PLAIN).risks() {
                 let item = risk_item(&risk, &risk.text);
@@ -438,12 +444,12 @@ mod tests {
 
         #[test]
         fn a_small_limit_is_kept(plan in random_plan(), limit in 4_096_usize..20_000) {
-            prop_assert!(plan_markdown(&plan, COMMAND, limit).len() <= limit);
+            prop_assert!(markdown_within(&plan, COMMAND, limit).len() <= limit);
         }
 
         #[test]
         fn nothing_breaks_out(plan in random_plan()) {
-            let comment = plan_markdown(&plan, COMMAND, COMMENT_LIMIT);
+            let comment = plan_markdown(&plan, COMMAND);
             let structure = structure(&comment);
             prop_assert_eq!(structure.len(), 2, "{:?}", structure);
             prop_assert!(structure[0].starts_with("<!-- relctl:plan:"));

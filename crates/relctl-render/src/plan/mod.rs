@@ -18,7 +18,7 @@ use crate::style::Tone;
 use crate::text::{counted, joined, pad, safe, width, wrap};
 use crate::value::inline;
 
-pub use markdown::{COMMENT_LIMIT, plan_markdown};
+pub use markdown::plan_markdown;
 
 /// The plan for a person in a terminal. `apply_command` is what applies exactly this plan; `None`
 /// where relctl is about to ask.
