@@ -7,6 +7,7 @@
 mod call;
 mod files;
 mod grants;
+pub mod http;
 mod transport;
 
 pub use call::{CallContext, Phase};

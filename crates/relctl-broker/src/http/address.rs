@@ -5,7 +5,7 @@
 //! refused. Loopback is for hosts that someone named in a setting, and for no others.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -41,19 +41,13 @@ pub(crate) fn judge(host: &str, address: IpAddr, named: bool) -> Result<(), Forb
 
 /// The IPv4 address inside an IPv6 address of a form that leads to one: mapped, compatible, NAT64.
 fn embedded(address: IpAddr) -> IpAddr {
+    const NAT64: u128 = 0x0064_ff9b_0000_0000_0000_0000;
     let IpAddr::V6(v6) = address else { return address };
     if v6 == Ipv6Addr::LOCALHOST || v6 == Ipv6Addr::UNSPECIFIED {
         return address;
     }
-    let [a, b, c, d, e, f, ..] = v6.segments();
-    let octets = v6.octets();
-    match ([a, b, c, d, e, f], octets) {
-        (
-            [0, 0, 0, 0, 0, 0 | 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0],
-            [_, _, _, _, _, _, _, _, _, _, _, _, w, x, y, z],
-        ) => IpAddr::from([w, x, y, z]),
-        _ => address,
-    }
+    let translated = u32::try_from(v6.to_bits() ^ (NAT64 << 32)).ok().map(Ipv4Addr::from_bits);
+    v6.to_ipv4().or(translated).map_or(address, IpAddr::V4)
 }
 
 /// Judges a URL whose host is an address already: no resolver sees those.
@@ -127,7 +121,13 @@ mod tests {
 
     #[test]
     fn judges_every_spelling_of_an_address_in_a_url() {
-        for spelling in ["169.254.169.254", "0xa9fea9fe", "2852039166", "0251.0376.0251.0376", "[::ffff:a9fe:a9fe]"] {
+        for spelling in [
+            "169.254.169.254",
+            "0xa9fea9fe",
+            "2852039166",
+            "0251.0376.0251.0376",
+            "[::ffff:a9fe:a9fe]",
+        ] {
             let url = Url::parse(&format!("http://{spelling}/")).unwrap();
             assert!(judge_literal(&url, true).is_err(), "{spelling}");
         }

@@ -40,7 +40,8 @@ const THROTTLING: &[&str] = &[
 const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException", "RequestExpired"];
 
 /// Errors that are not the caller's, whatever their status.
-const FAILURES: &[&str] = &["InternalError", "InternalFailure", "RequestTimeout", "RequestTimeoutException"];
+const FAILURES: &[&str] =
+    &["InternalError", "InternalFailure", "RequestTimeout", "RequestTimeoutException"];
 
 /// What an answer means.
 pub(crate) fn meaning(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Meaning {

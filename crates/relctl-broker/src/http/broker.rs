@@ -1,107 +1,273 @@
 //! One request of a plugin, from its bytes to its answer.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
-use aws_types::service_config::ServiceConfigKey;
-use reqwest::header::{
-    ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
-use reqwest::{Client, Proxy, StatusCode, redirect};
 use tokio::sync::OnceCell;
-use tracing::{Instrument, Span, debug, debug_span, field};
-use url::Url;
+use tracing::{Instrument, debug, debug_span, field};
 
-use super::address::{Forbidden, Guarded};
-use super::answer::{Meaning, error_code, meaning};
-use super::credentials::{Identity, NoCredentials, Source, causes, load_settings};
-use super::endpoint::{EndpointError, configured, is_region, regional};
-use super::redact::{excerpt, redact};
-use super::service::{Service, partition, service};
-use super::sign::{Scope, SignError, add_signature};
-use super::wire::{CONTENT_TYPE_FORM, Wire, verdict};
 use super::HttpOptions;
-use crate::{Access, CallContext, Grants, HttpError, HttpRequest, HttpResponse, HttpTransport, Phase};
+use super::attempt::{Exchange, Outcome, attempt};
+use super::credentials::{Identity, Source};
+use super::redact::excerpt;
+use super::service::{partition, service};
+use super::settings::{HttpSetupError, Settings, check};
+use super::wire::{CONTENT_TYPE_FORM, Wire, verdict};
+use crate::{
+    Access, CallContext, Grants, HttpError, HttpRequest, HttpResponse, HttpTransport, Phase,
+};
 
-/// What an answer's headers may hold in all, in bytes.
-const MAX_HEADERS: usize = 64 * 1024;
-/// AWS closes idle connections after some twenty seconds. One that is closed while a write goes out
-/// on it makes that write's outcome unknown, so they are given up well before.
-const IDLE_LIFE: Duration = Duration::from_secs(8);
-/// How much of an error's text goes into a message.
+/// How much of an error's text goes into a message, in bytes.
 const MAX_DETAIL: usize = 300;
-
-/// The headers of an answer that plugins get.
-const PASSED_ON: [HeaderName; 6] = [
-    CONTENT_TYPE,
-    DATE,
-    HeaderName::from_static("x-amzn-errortype"),
-    HeaderName::from_static("x-amzn-query-error"),
-    HeaderName::from_static("x-amzn-requestid"),
-    HeaderName::from_static("x-amz-request-id"),
-];
+/// The largest answer to a question of relctl's own, in bytes.
+const MAX_OWN_ANSWER: u64 = 64 * 1024;
 
 /// Sends one plugin instance's requests to its cloud.
+///
+/// Errors say what is certain: [`HttpError::Denied`], [`HttpError::Throttled`] and
+/// [`HttpError::Unavailable`] mean that nothing was carried out, [`HttpError::Unknown`] that it may
+/// have been. An answer with an error of the operation itself (`ClusterNotFoundException`) is a
+/// response, for the plugin to read.
 pub struct HttpBroker {
     options: HttpOptions,
-    client: Client,
-    /// What AWS's own settings say, read once, when the first request needs it.
+    /// Read once, when the first request needs them.
     settings: OnceCell<Settings>,
     plan: Arc<Source>,
     apply: Arc<Source>,
 }
 
-/// Where requests go.
-struct Settings {
-    sdk: SdkConfig,
-    region: String,
-    /// A client for the endpoints that these settings name.
-    client: Client,
-}
-
-/// Settings that no broker can be made of.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpSetupError {
-    #[error("plugin `{plugin}`: region `{region}` is not one like `us-east-1`; correct its config")]
-    Region { plugin: String, region: String },
-    #[error("plugin `{plugin}`: account `{account}` is not twelve digits; quote it in its config")]
-    Account { plugin: String, account: String },
-    #[error("plugin `{plugin}`: role `{role}` is not an ARN like `arn:aws:iam::123456789012:role/ci`")]
-    Role { plugin: String, role: String },
-    #[error("plugin `{plugin}`: {source}")]
-    Endpoint { plugin: String, source: EndpointError },
-    #[error("plugin `{plugin}`: its HTTP client could not be made: {detail}; check `config.proxy`")]
-    Client { plugin: String, detail: String },
-}
-
 impl HttpBroker {
-    /// Checks the settings. Nothing is read or sent before the first request.
+    /// Checks the settings. Nothing outside is asked before the first request.
     pub fn new(options: HttpOptions) -> Result<Self, HttpSetupError> {
-        let plugin = || options.plugin.clone();
-        if let Some(region) = options.region.as_ref().filter(|region| !is_region(region)) {
-            return Err(HttpSetupError::Region { plugin: plugin(), region: region.clone() });
-        }
-        let is_account = |text: &str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
-        if let Some(account) = options.account.as_ref().filter(|account| !is_account(account)) {
-            return Err(HttpSetupError::Account { plugin: plugin(), account: account.clone() });
-        }
-        let roles = [&options.plan_role, &options.apply_role];
-        if let Some(role) = roles.into_iter().flatten().find(|role| !is_role(role)) {
-            return Err(HttpSetupError::Role { plugin: plugin(), role: role.clone() });
-        }
-        let named = options.endpoint_url.iter().map(String::as_str).chain(options.proxy.as_deref());
-        let client = client(&options, named)?;
+        check(&options)?;
         let plan = Arc::new(Source::new(options.plan_role.clone(), &options.plugin));
-        // One role for both is asked who it is once.
+        // One role for both phases is asked only once who it is.
         let apply = if options.plan_role == options.apply_role {
             Arc::clone(&plan)
         } else {
             Arc::new(Source::new(options.apply_role.clone(), &options.plugin))
         };
-        Ok(Self { options, client, settings: OnceCell::new(), plan, apply })
+        Ok(Self { options, settings: OnceCell::new(), plan, apply })
+    }
+
+    async fn settings(&self) -> Result<&Settings, HttpError> {
+        let load = || Settings::load(&self.options);
+        self.settings
+            .get_or_try_init(load)
+            .await
+            .map_err(|error| HttpError::Denied(error.to_string()))
+    }
+
+    /// Compares account and region of the credentials with those of the config, once.
+    async fn guard(
+        &self,
+        settings: &Settings,
+        source: &Source,
+        deadline: Instant,
+    ) -> Result<(), HttpError> {
+        let Some(expected) = &self.options.account else { return Ok(()) };
+        let identity =
+            source.identity.get_or_try_init(|| self.who(settings, source, deadline)).await?;
+        let plugin = &self.options.plugin;
+        if identity.account != *expected {
+            return Err(HttpError::Denied(format!(
+                "the credentials belong to account {}, but `config.account` of plugin `{plugin}` \
+                 is {expected}; nothing else was sent; use other credentials, or correct the \
+                 release file",
+                identity.account
+            )));
+        }
+        let region = &settings.region;
+        if identity.partition() != partition(region).name {
+            return Err(HttpError::Denied(format!(
+                "the credentials belong to the partition `{}`, which has no region `{region}`; \
+                 nothing else was sent; correct `config.region` of plugin `{plugin}`",
+                identity.partition()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Asks the cloud whose credentials these are.
+    async fn who(
+        &self,
+        settings: &Settings,
+        source: &Source,
+        deadline: Instant,
+    ) -> Result<Identity, HttpError> {
+        let sts =
+            service("sts").ok_or_else(|| HttpError::Denied("`sts` is not known".to_owned()))?;
+        let wire = Wire {
+            service: sts,
+            operation: "GetCallerIdentity".to_owned(),
+            content_type: CONTENT_TYPE_FORM,
+            target: None,
+            body: b"Action=GetCallerIdentity&Version=2011-06-15".to_vec(),
+        };
+        let answer = self
+            .exchange(
+                settings,
+                &Exchange {
+                    wire: &wire,
+                    source,
+                    repeatable: true,
+                    read: true,
+                    deadline,
+                    max_response: MAX_OWN_ANSWER,
+                },
+            )
+            .await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        if answer.status != 200 {
+            return Err(HttpError::Denied(format!(
+                "the cloud does not say whose credentials these are: HTTP {}: {}; check the \
+                 credentials of plugin `{}`",
+                answer.status,
+                excerpt(&text, &[], MAX_DETAIL),
+                self.options.plugin
+            )));
+        }
+        Identity::read(&text).ok_or_else(|| {
+            HttpError::Unavailable(format!(
+                "the endpoint for `sts` of plugin `{}` does not answer as AWS does; check its \
+                 endpoint",
+                self.options.plugin
+            ))
+        })
+    }
+
+    /// Sends it, and again as long as that is allowed and of use.
+    async fn exchange(
+        &self,
+        settings: &Settings,
+        exchange: &Exchange<'_>,
+    ) -> Result<HttpResponse, HttpError> {
+        let name = format!("{}:{}", exchange.wire.service.name, exchange.wire.operation);
+        // Once one attempt may have been carried out, nothing later makes that certain again.
+        let mut perhaps = false;
+        let mut number = 0;
+        loop {
+            number += 1;
+            let span = debug_span!(
+                "http",
+                plugin = %self.options.plugin,
+                operation = %name,
+                region = %settings.region,
+                attempt = number,
+                status = field::Empty,
+                code = field::Empty,
+                request = field::Empty,
+                ms = field::Empty,
+            );
+            let begun = Instant::now();
+            let (outcome, credentials) = attempt(settings, exchange, self.options.attempt_timeout)
+                .instrument(span.clone())
+                .await;
+            span.record("ms", begun.elapsed().as_millis());
+            let mut asked = None;
+            let (again, error) = match outcome {
+                Outcome::Answer(response) => {
+                    if number == 1 {
+                        self.options.budget.earn();
+                    }
+                    return Ok(response);
+                }
+                Outcome::Expired(response) => {
+                    // Others may be there by now; the same again would expire again.
+                    if !self.renewed(settings, exchange.source, credentials.as_ref()).await {
+                        return Ok(response);
+                    }
+                    (true, HttpError::Unavailable(format!("{name}: the credentials have expired")))
+                }
+                Outcome::Foreign(response) if exchange.read => return Ok(response),
+                Outcome::Foreign(response) => {
+                    let error = format!("{name} was answered with HTTP {}", response.status);
+                    (false, HttpError::Unknown(error))
+                }
+                Outcome::Throttled { after } => {
+                    asked = after;
+                    let ms =
+                        after.map(|after| u32::try_from(after.as_millis()).unwrap_or(u32::MAX));
+                    (true, HttpError::Throttled(ms))
+                }
+                Outcome::NotSent(detail) => {
+                    (true, HttpError::Unavailable(format!("{name} was not sent: {detail}")))
+                }
+                Outcome::Refused(detail) => {
+                    (false, HttpError::Denied(format!("{name} was not sent: {detail}")))
+                }
+                Outcome::Lost { detail, again } if exchange.read => {
+                    (again, HttpError::Unavailable(format!("{name}: {detail}")))
+                }
+                Outcome::Lost { detail, again } => {
+                    perhaps = true;
+                    let error = format!("{name} may have been carried out: {detail}");
+                    (again && exchange.repeatable, HttpError::Unknown(error))
+                }
+            };
+            let wait = if again {
+                self.options.retries.next(number, asked, &self.options.budget)
+            } else {
+                None
+            };
+            let left = exchange.deadline.saturating_duration_since(Instant::now());
+            let Some(wait) = wait.filter(|wait| *wait < left) else {
+                debug!(parent: &span, %error, "given up");
+                return Err(if perhaps { uncertain(&name, error) } else { error });
+            };
+            debug!(parent: &span, %error, ?wait, "trying again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Whether there are other credentials than these, which have expired.
+    async fn renewed(
+        &self,
+        settings: &Settings,
+        source: &Source,
+        stale: Option<&Credentials>,
+    ) -> bool {
+        let Some(stale) = stale else { return false };
+        source.forget(stale).await;
+        source.credentials(&settings.sdk).await.is_ok_and(|fresh| fresh != *stale)
+    }
+}
+
+#[async_trait]
+impl HttpTransport for HttpBroker {
+    async fn send(
+        &self,
+        call: &CallContext,
+        grants: &Grants,
+        access: Access,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, HttpError> {
+        let settings = self.settings().await?;
+        let wire = verdict(call.phase, access, grants, &settings.region, &request)
+            .map_err(|refusal| HttpError::Denied(refusal.to_string()))?;
+        let source = if call.phase == Phase::Apply { &self.apply } else { &self.plan };
+        self.guard(settings, source, call.deadline).await?;
+        let exchange = Exchange {
+            wire: &wire,
+            source,
+            repeatable: !matches!(access, Access::Write { replay_safe: false }),
+            read: access == Access::Read,
+            deadline: call.deadline,
+            max_response: call.max_response,
+        };
+        self.exchange(settings, &exchange).await
+    }
+}
+
+/// An error after an attempt whose outcome is not known.
+fn uncertain(name: &str, error: HttpError) -> HttpError {
+    match error {
+        HttpError::Unknown(_) => error,
+        other => HttpError::Unknown(format!(
+            "{name} may have been carried out: an earlier attempt was not answered, and then: \
+             {other}"
+        )),
     }
 }

@@ -14,9 +14,9 @@ use super::HttpOptions;
 use super::redact::redact;
 
 /// Credentials are fetched again this long before they expire.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
+const EXPIRY_MARGIN: Duration = Duration::from_mins(5);
 /// Those that name no expiry are fetched again after this long.
-const UNDATED_LIFE: Duration = Duration::from_secs(60);
+const UNDATED_LIFE: Duration = Duration::from_mins(1);
 
 /// The settings that AWS's own tools would find here: environment, profile files, and what they
 /// name. What the release file says goes before.
@@ -45,7 +45,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads the answer of GetCallerIdentity.
+    /// Reads the answer of `GetCallerIdentity`.
     pub(crate) fn read(answer: &str) -> Option<Self> {
         let text = |tag: &str| {
             let (_, rest) = answer.split_once(&format!("<{tag}>"))?;
@@ -103,7 +103,10 @@ impl Source {
     }
 
     /// Credentials that are good for a while.
-    pub(crate) async fn credentials(&self, settings: &SdkConfig) -> Result<Credentials, NoCredentials> {
+    pub(crate) async fn credentials(
+        &self,
+        settings: &SdkConfig,
+    ) -> Result<Credentials, NoCredentials> {
         let mut held = self.held.lock().await;
         if let Some(held) = held.as_ref().filter(|held| SystemTime::now() < held.until) {
             return Ok(held.credentials.clone());

@@ -50,8 +50,7 @@ pub(crate) fn is_region(text: &str) -> bool {
     text.len() <= 32
         && text.split('-').count() >= 3
         && text.split('-').all(|part| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         })
 }
 

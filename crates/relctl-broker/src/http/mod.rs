@@ -7,12 +7,14 @@
 
 mod address;
 mod answer;
+mod attempt;
 mod broker;
 mod credentials;
 mod endpoint;
 mod redact;
 mod retry;
 mod service;
+mod settings;
 mod sign;
 mod wire;
 
@@ -21,9 +23,10 @@ use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 
-pub use broker::{HttpBroker, HttpSetupError};
+pub use broker::HttpBroker;
 pub use endpoint::EndpointError;
 pub use retry::{Retries, RetryBudget};
+pub use settings::HttpSetupError;
 
 /// How one plugin instance reaches its cloud: from `[plugins.X]` of the release file.
 #[derive(Debug, Clone)]

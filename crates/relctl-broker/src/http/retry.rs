@@ -71,11 +71,8 @@ impl Retries {
 mod tests {
     use super::*;
 
-    const RETRIES: Retries = Retries {
-        attempts: 4,
-        base: Duration::from_millis(100),
-        cap: Duration::from_millis(250),
-    };
+    const RETRIES: Retries =
+        Retries { attempts: 4, base: Duration::from_millis(100), cap: Duration::from_millis(250) };
 
     #[test]
     fn waits_grow_up_to_the_cap() {

@@ -3,9 +3,7 @@
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    SignableBody, SignableRequest, SigningError, SigningSettings, sign,
-};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningError, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tracing::subscriber::{NoSubscriber, with_default};
@@ -46,7 +44,8 @@ pub(crate) fn add_signature(
         .settings(SigningSettings::default())
         .build()?
         .into();
-    let plain = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let plain =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let request = SignableRequest::new("POST", url.as_str(), plain, SignableBody::Bytes(body))?;
     // The signer traces what it signs, the session token among it.
     let signed = with_default(NoSubscriber::new(), || sign(request, &params))?;
@@ -77,12 +76,10 @@ mod tests {
             "test",
         );
         let mut headers = HeaderMap::new();
-        headers.insert(
-            "content-type",
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+        headers
+            .insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
         // 2015-08-30T12:36:00Z
-        let time = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+        let time = UNIX_EPOCH + Duration::from_mins(24_015_636);
         let url = Url::parse("https://example.amazonaws.com/").unwrap();
         let scope = Scope { service: "service", region: "us-east-1", time };
         add_signature(&mut headers, &url, b"Param1=value1", &credentials, &scope).unwrap();

@@ -138,8 +138,12 @@ impl<'a> Headers<'a> {
                 "content-type" => &mut read.content_type,
                 "x-amz-target" => &mut read.target,
                 "host" => &mut read.host,
-                "authorization" | "x-amz-security-token" | "content-encoding"
-                | "transfer-encoding" | "smithy-protocol" | "x-http-method-override" => {
+                "authorization"
+                | "x-amz-security-token"
+                | "content-encoding"
+                | "transfer-encoding"
+                | "smithy-protocol"
+                | "x-http-method-override" => {
                     return Err(format!("it has the header `{name}`"));
                 }
                 _ => continue,
@@ -228,7 +232,8 @@ fn known_key(key: &str) -> Result<&str, String> {
         "awsaccesskeyid" | "securitytoken" | "signature" | "signaturemethod" | "signatureversion"
     );
     let presigned = lower.split('.').any(|part| part == "presignedurl");
-    let misspelt = (lower == "action" && key != "Action") || (lower == "version" && key != "Version");
+    let misspelt =
+        (lower == "action" && key != "Action") || (lower == "version" && key != "Version");
     if reserved || presigned || misspelt || lower.starts_with("x-amz-") {
         return Err(format!("its form has the key `{key}`"));
     }
