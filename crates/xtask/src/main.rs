@@ -2,10 +2,12 @@
 //!
 //! One module per command, over three shared ones: [`shell`] runs programs, [`workspace`] knows where
 //! things are, [`toolchain`] chooses the compiler of the guests.
-#![expect(clippy::print_stderr, reason = "this tool talks to a terminal")]
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "this tool talks to a terminal")]
 
+mod bench;
 mod build;
 mod ci;
+mod demo;
 mod plugins;
 mod services;
 mod shell;
@@ -35,6 +37,10 @@ enum Command {
     Build,
     /// Builds the plugins of `plugins/` as components into `target/release/plugins`.
     Plugins(plugins::PluginsArgs),
+    /// Shows a release planned, applied, changed and reverted, in a temporary folder.
+    Demo(demo::DemoArgs),
+    /// Measures relctl beside Terraform.
+    Bench(bench::BenchArgs),
     /// Runs every test, and brings the services that they need.
     Test(test::TestArgs),
     /// Runs what must hold for every commit: formatting, lints, documents, tests.
@@ -56,6 +62,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Build => build::run(&workspace),
         Command::Plugins(args) => plugins::run(&workspace, &args),
+        Command::Demo(args) => demo::run(&workspace, &args),
+        Command::Bench(args) => bench::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
         Command::Ci => ci::run(&workspace),
     }
