@@ -121,7 +121,7 @@ mod tests {
         let start = "x = 1\nä = ".len();
         let string = Place::new(file, start..start + "\"ö${b}\"".len());
         let location = sources.location(string).unwrap();
-        assert_eq!((location.line, location.column, location.end_column), (2, 5, 11));
+        assert_eq!((location.line, location.column, location.end_column), (2, 5, 12));
         assert_eq!(location.text, "ä = \"ö${b}\"");
         let inner = sources.location(sources.within(string, "ö${b}", &(4..5))).unwrap();
         assert_eq!((inner.column, inner.end_column), (9, 10));
