@@ -27,7 +27,7 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     shell::run(cargo(workspace).args(["build", "--workspace", "--all-targets", "--locked"]))?;
     let nextest = shell::works("cargo", &["nextest", "--version"]);
     if args.runner.is_empty() {
-        shell::run(runner(plugins::native(workspace), nextest).arg("--workspace"))?;
+        shell::run(runner(plugins::native(workspace), nextest).args(["--workspace", "--locked"]))?;
         shell::run(cargo(workspace).args(["test", "--workspace", "--doc", "--locked", "--quiet"]))?;
     }
     shell::run(
@@ -50,7 +50,7 @@ fn runner(mut cargo: Command, nextest: bool) -> Command {
     if nextest {
         cargo.args(["nextest", "run"]);
     } else {
-        cargo.args(["test", "--all-targets"]);
+        cargo.args(["test", "--all-targets", "--no-fail-fast"]);
     }
     cargo
 }

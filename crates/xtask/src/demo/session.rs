@@ -1,6 +1,7 @@
 //! A person at a prompt, in a folder of their own.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,7 +33,7 @@ impl Session {
     /// Says what comes next.
     #[expect(clippy::unused_self, reason = "it reads as one script with the commands")]
     pub(crate) fn say(&self, text: &str) {
-        println!("\n\x1b[1m# {text}\x1b[0m");
+        println!("\n{}", styled("1", &format!("# {text}")));
     }
 
     /// Types a command, words parted by blanks, and expects it to end well.
@@ -42,7 +43,7 @@ impl Session {
 
     /// Types a command and expects this exit code.
     pub(crate) fn expects(&self, line: &str, code: i32) -> Result<()> {
-        println!("\x1b[2m$\x1b[0m {line}");
+        println!("{} {line}", styled("2", "$"));
         let mut words = line.split_whitespace();
         let program = words.next().context("nothing typed")?;
         let program = if program == "relctl" { self.relctl.as_path() } else { Path::new(program) };
@@ -98,6 +99,15 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The text in an ANSI style, where somebody watches.
+fn styled(code: &str, text: &str) -> String {
+    if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
