@@ -237,8 +237,12 @@ pub(crate) fn layout(lines: &[Line], indent: usize, style: Style) -> Vec<String>
 /// In one line if it fits, then without what both sides share, then one below the other.
 fn pair(line: &Line, head: &str, used: usize, room: usize, style: Style, out: &mut Vec<String>) {
     let fits = |line: &Line| line.one_line(style).filter(|text| width(text) <= room);
+    if let Some(text) = fits(line) {
+        out.push(format!("{head}{text}"));
+        return;
+    }
     let elided = line.elided(style);
-    if let Some(text) = fits(line).or_else(|| fits(&elided)) {
+    if let Some(text) = fits(&elided) {
         out.push(format!("{head}{text}"));
         return;
     }

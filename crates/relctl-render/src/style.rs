@@ -7,7 +7,8 @@ use relctl_plan::{Severity, Verb};
 pub struct Style {
     /// Whether to write ANSI colours. Colour never carries meaning alone.
     pub color: bool,
-    /// Columns to lay out for. Less than 60 is laid out as 60.
+    /// Columns to lay out for. Less than 60 is laid out as 60, more than 120 as 120: what stands
+    /// far apart is hard to read as one line.
     pub width: usize,
     /// Whether relctl's own signs may be other than ASCII. What users wrote stays as it is.
     pub unicode: bool,
@@ -28,7 +29,7 @@ impl Style {
     pub const PLAIN: Self = Self { color: false, width: 100, unicode: true };
 
     pub(crate) fn columns(self) -> usize {
-        self.width.max(60)
+        self.width.clamp(60, 120)
     }
 
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {

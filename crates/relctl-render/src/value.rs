@@ -17,13 +17,17 @@ pub(crate) fn inline(value: &Value) -> String {
 /// two values.
 fn is_plain(text: &str) -> bool {
     const TELLING: [&str; 8] = ["\"", "\\", "…", "...", "→", "->", ", ", " = "];
-    let first_is_plain =
-        text.chars().next().is_some_and(|c| !matches!(c, '(' | '[' | '{') && !c.is_whitespace());
-    first_is_plain
+    let Some(first) = text.chars().next() else { return false };
+    if matches!(first, '(' | '[' | '{') || first.is_whitespace() {
+        return false;
+    }
+    // Only these begin a number, `true`, `false` or `null`.
+    let maybe_json = first == '-' || first.is_ascii_digit() || matches!(first, 't' | 'f' | 'n');
+    let is_json = maybe_json && serde_json::from_str::<Value>(text).is_ok();
+    !is_json
         && !text.ends_with(char::is_whitespace)
         && !text.chars().any(is_hidden)
         && !TELLING.iter().any(|telling| text.contains(telling))
-        && serde_json::from_str::<Value>(text).is_err()
 }
 
 #[cfg(test)]

@@ -121,16 +121,13 @@ impl<'a> View<'a> {
             return Some((*line).clone());
         }
         let own = self.style.own_name();
-        let named: Vec<Line> = column
-            .iter()
-            .zip(group)
-            .map(|(line, member)| {
+        let named = || {
+            column.iter().zip(group).map(|(line, member)| {
                 let name = member.step.address.name();
                 line.map(&|text| without_name(text, name, own))
             })
-            .collect();
-        all_equal(named.iter().cloned())
-            .or_else(|| all_equal(named.iter().map(|line| line.elided(self.style))))
+        };
+        all_equal(named()).or_else(|| all_equal(named().map(|line| line.elided(self.style))))
     }
 
     /// A line for each step, for the one field in which they differ.

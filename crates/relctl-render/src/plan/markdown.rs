@@ -47,7 +47,7 @@ fn markdown_within(plan: &Plan, apply_command: &str, limit: usize) -> String {
         left = left.saturating_sub(text.len());
         out.push_str(&text);
         if hidden > 0 {
-            missing.push(format!("{} ({})", section.title, counted(hidden, "entry", "entries")));
+            missing.push(format!("{} ({})", section.title, counted(hidden, "line", "lines")));
         }
     }
     if !missing.is_empty() {
@@ -139,16 +139,16 @@ struct Section {
     title: &'static str,
     /// Folded until a reader opens it.
     folded: bool,
-    items: Vec<String>,
+    lines: Vec<String>,
 }
 
 impl Section {
-    /// The section in at most `room` bytes, and how many items are missing from it.
+    /// The section in at most `room` bytes, and how many of its lines are missing from it.
     fn within(&self, room: usize) -> (String, usize) {
-        if self.items.is_empty() {
+        if self.lines.is_empty() {
             return (String::new(), 0);
         }
-        let fence = fence_for(self.items.iter().map(String::as_str));
+        let fence = fence_for(self.lines.iter().map(String::as_str));
         let (open, close) = if self.folded {
             let title = self.title;
             (
@@ -161,20 +161,20 @@ impl Section {
         let mut left = room.saturating_sub(open.len() + close.len());
         let mut text = open;
         let mut shown = 0;
-        for item in &self.items {
-            if item.len() + 1 > left {
+        for line in &self.lines {
+            if line.len() + 1 > left {
                 break;
             }
-            left -= item.len() + 1;
-            text.push_str(item);
+            left -= line.len() + 1;
+            text.push_str(line);
             text.push('\n');
             shown += 1;
         }
         if shown == 0 {
-            return (String::new(), self.items.len());
+            return (String::new(), self.lines.len());
         }
         text.push_str(&close);
-        (text, self.items.len() - shown)
+        (text, self.lines.len() - shown)
     }
 }
 
@@ -185,13 +185,10 @@ fn sections(view: &View<'_>) -> Vec<Section> {
     let changes = blocks
         .iter()
         .filter(|(_, below)| !below.is_empty())
-        .map(|(head, below)| {
-            let lines: Vec<String> =
-                std::iter::once(head).chain(below).map(|line| trimmed(line)).collect();
-            lines.join("\n")
-        })
+        .flat_map(|(head, below)| std::iter::once(head).chain(below))
+        .map(|line| trimmed(line))
         .collect();
-    let section = |title, folded, items| Section { title, folded, items };
+    let section = |title, folded, lines| Section { title, folded, lines };
     vec![
         section("Steps", false, heads),
         section("Undo", false, view.undo_lines()),
@@ -390,7 +387,7 @@ mod tests {
         let comment = markdown_within(&many_services(400, true), COMMAND, 6_000);
         assert!(comment.len() <= 6_000);
         let said = comment.lines().find(|line| line.starts_with("**Left out")).unwrap();
-        insta::assert_snapshot!(said, @"**Left out, to fit into 6000 characters:** Changes (2 entries). The plan itself holds everything.");
+        insta::assert_snapshot!(said, @"**Left out, to fit into 6000 characters:** Changes (351 lines). The plan itself holds everything.");
     }
 
     #[test]

@@ -30,6 +30,11 @@ pub fn plan_text(plan: &Plan, apply_command: Option<&str>, style: &Style) -> Str
         return joined(lines);
     }
     let mut lines = view.header();
+    let risks = view.risk_lines();
+    if risks.is_empty() {
+        lines.push(String::new());
+        lines.push("Risks: none".to_owned());
+    }
     let mut section = |title: &str, content: Vec<String>| {
         if !content.is_empty() {
             lines.push(String::new());
@@ -37,7 +42,7 @@ pub fn plan_text(plan: &Plan, apply_command: Option<&str>, style: &Style) -> Str
             lines.extend(content);
         }
     };
-    section("Risks", view.risk_lines());
+    section("Risks", risks);
     section("Steps", view.step_lines());
     section("Record only: nothing is touched", view.record_lines());
     let undo = match plan.body.kind {
@@ -124,7 +129,7 @@ impl<'a> View<'a> {
         };
         match &meta.in_force {
             Some(origin) => format!("in force: {}{verified}", origin_text(origin)),
-            None => "in force: nothing yet".to_owned(),
+            None => "in force: nothing".to_owned(),
         }
     }
 
