@@ -19,7 +19,7 @@ pub struct Status {
     pub lineage: String,
     /// `None`: nothing was applied yet, or everything was taken back.
     pub in_force: Option<InForce>,
-    /// The newest entry, where it is another one: it failed.
+    /// The newest entry, where it failed.
     pub last: Option<LastEntry>,
     pub operation: Option<OpenStatus>,
     pub lock: Option<LockHolder>,
@@ -43,7 +43,7 @@ pub struct InForce {
     pub finished: String,
 }
 
-/// The newest entry, when it is not the one in force.
+/// The newest entry, when it failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastEntry {
     pub version: String,
@@ -82,26 +82,27 @@ pub fn status_text(status: &Status, style: &Style) -> String {
     let title = format!("{}{target}", safe(&status.release));
     let mut lines = vec![style.paint(Tone::Heading, &title), String::new()];
     let mut fact = |name: &str, value: &str| lines.push(format!("  {}{value}", pad(name, 12)));
+    let failed = status.last.as_ref().filter(|last| last.outcome == EntryOutcome::Failed);
+    let in_force = status.in_force.as_ref().map(|entry| entry.serial);
     match &status.in_force {
         Some(entry) => {
-            let verified = match entry.verified {
-                None => ", without blocking checks",
-                known => verified_text(known),
-            };
             let (version, serial) = (safe(&entry.version), entry.serial);
-            fact("in force", &format!("{version} #{serial}{verified}"));
+            let standing = match (failed, entry.verified) {
+                (Some(last), _) if last.serial == serial => {
+                    format!(", but its {} FAILED: only a part of it is done", kind_name(last.kind))
+                }
+                (_, None) => ", without blocking checks".to_owned(),
+                (_, known) => verified_text(known).to_owned(),
+            };
+            fact("in force", &format!("{version} #{serial}{standing}"));
             fact("", &format!("{} by {}", safe(&entry.finished), safe(&entry.actor)));
             fact("entry", entry.entry.as_str());
         }
         None => fact("in force", "nothing"),
     }
-    if let Some(last) = &status.last {
-        let kind = kind_name(last.kind);
-        let outcome = match last.outcome {
-            EntryOutcome::Succeeded => "succeeded",
-            EntryOutcome::Failed => "FAILED",
-        };
-        fact("last", &format!("{} #{}: {kind} {outcome}", safe(&last.version), last.serial));
+    if let Some(last) = failed.filter(|last| Some(last.serial) != in_force) {
+        let (version, kind) = (safe(&last.version), kind_name(last.kind));
+        fact("last", &format!("{version} #{}: {kind} FAILED", last.serial));
     }
     fact("ledger", &safe(&status.ledger));
     match &status.lock {
@@ -293,6 +294,21 @@ mod tests {
         ! unsettled: 1 object, whose last step did not certainly succeed; the next plan has a step for each
             resource.local_file.index
         ");
+    }
+
+    #[test]
+    fn what_is_in_force_failed() {
+        let mut status = status();
+        status.last = Some(LastEntry {
+            version: "v1.1.0".to_owned(),
+            serial: 14,
+            kind: EntryKind::Apply,
+            outcome: EntryOutcome::Failed,
+        });
+        let text = status_text(&status, &Style::PLAIN);
+        let in_force = text.lines().find(|line| line.contains("in force")).unwrap();
+        insta::assert_snapshot!(in_force, @"  in force    v1.1.0 #14, but its apply FAILED: only a part of it is done");
+        assert!(!text.contains("  last "));
     }
 
     #[test]
