@@ -54,9 +54,11 @@ impl<'a> EventText<'a> {
                 let head = format!("{} {word} after {}: ", self.name(step), duration(*elapsed_ms));
                 with_further_lines(&head, &text)
             }
-            Event::StepHeld { step } => format!("{} not started", self.name(step)),
+            Event::StepHeld { step } => {
+                format!("{} held: what it needs did not succeed", self.name(step))
+            }
             Event::StepParked { step } => {
-                format!("{} goes on in the cloud; `relctl resume` waits for it", self.name(step))
+                format!("{} is left running; `relctl resume` waits for it", self.name(step))
             }
             Event::Checked { address, verdict, blocking } => {
                 let tone = match verdict.outcome {
@@ -215,14 +217,14 @@ mod tests {
         2 + create resource.aws_ecs_task_definition.backend is so already, nothing to do
         4 ~ update resource.aws_ecs_service.backend was begun before: looking how far it got
         4 ~ update resource.aws_ecs_service.backend … 2 of 6 tasks on the new revision, 41 s
-        4 ~ update resource.aws_ecs_service.backend goes on in the cloud; `relctl resume` waits for it
+        4 ~ update resource.aws_ecs_service.backend is left running; `relctl resume` waits for it
         4 ~ update resource.aws_ecs_service.backend FAILED after 1 min 15 s: tasks stopped with exit code 1
              |  4 ~ update forged done\u{1b}[2K
         4 ~ update resource.aws_ecs_service.backend has an UNKNOWN outcome after 1 min 15 s: the connection was lost
         2 + create resource.aws_ecs_task_definition.backend FAILED after 1.2 s: the plugin refused it
              | a: is not allowed
              | b: is not allowed
-        4 ~ update resource.aws_ecs_service.backend not started
+        4 ~ update resource.aws_ecs_service.backend held: what it needs did not succeed
         check.http.health FAIL: GET /health → 503
         entry #14 923fe539: succeeded, NOT verified
         ");
