@@ -5,6 +5,7 @@
 //! refused. Loopback is for hosts that someone named in a setting, and for no others.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -17,6 +18,14 @@ pub(crate) struct Forbidden {
     pub(crate) host: String,
     pub(crate) address: IpAddr,
     pub(crate) reason: &'static str,
+}
+
+/// A name that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("`{host}` has no address; check the name, and this machine's DNS")]
+pub(crate) struct Unresolved {
+    host: String,
+    source: io::Error,
 }
 
 /// Judges an address. `named`: a setting names the host, so loopback is meant.
@@ -72,7 +81,9 @@ impl Resolve for Guarded {
         let named = self.named.contains(name.as_str());
         Box::pin(async move {
             let host = name.as_str();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+            let unresolved = |source| Unresolved { host: host.to_owned(), source };
+            let found = tokio::net::lookup_host((host, 0)).await.map_err(unresolved)?;
+            let found: Vec<SocketAddr> = found.collect();
             // One forbidden address among good ones is a trap, not a fallback.
             for address in &found {
                 judge(host, address.ip(), named)?;
@@ -131,5 +142,19 @@ mod tests {
             let url = Url::parse(&format!("http://{spelling}/")).unwrap();
             assert!(judge_literal(&url, true).is_err(), "{spelling}");
         }
+    }
+
+    #[tokio::test]
+    async fn judges_what_a_name_leads_to() {
+        let resolve = |named: &[&str], host: &str| {
+            let named = named.iter().map(|name| (*name).to_owned()).collect();
+            Guarded { named }.resolve(host.parse().unwrap())
+        };
+        let error = resolve(&[], "localhost").await.err().unwrap();
+        assert!(error.is::<Forbidden>(), "{error}");
+        assert!(resolve(&["localhost"], "localhost").await.unwrap().count() > 0);
+        // Never a name that resolves (RFC 6761).
+        let error = resolve(&["nowhere.invalid"], "nowhere.invalid").await.err().unwrap();
+        assert!(error.is::<Unresolved>(), "{error}");
     }
 }

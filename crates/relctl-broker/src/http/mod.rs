@@ -9,6 +9,7 @@ mod address;
 mod answer;
 mod attempt;
 mod broker;
+mod check;
 mod credentials;
 mod endpoint;
 mod redact;
@@ -24,6 +25,9 @@ use std::time::Duration;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 pub use broker::HttpBroker;
+pub use check::{
+    CheckOutcome, CheckProblem, CheckReport, HTTP_CHECK_SCHEMA, HttpCheck, check_problems,
+};
 pub use endpoint::EndpointError;
 pub use retry::{Retries, RetryBudget};
 pub use settings::HttpSetupError;

@@ -171,7 +171,7 @@ fn only_known_shapes_of_json_pass() {
     for (line, headers, body, expected) in table {
         let request = request("ecs", line, headers, body);
         let got = word(Phase::Plan, Access::Read, &request);
-        assert_eq!(got, *expected, "{line} {headers:?} {:.60}", body);
+        assert_eq!(got, *expected, "{line} {headers:?} {body:.60}");
     }
 }
 

@@ -1,5 +1,12 @@
 //! The HTTP broker against servers that this test scripts, and against moto.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
 
+mod check;
 mod guard;
 mod moto;
 mod retries;

@@ -30,10 +30,11 @@ fn html() -> Reply {
     Reply::Send(500, "text/html; charset=utf-8", "<!doctype html>".to_owned())
 }
 
-/// Script, then per access: how it ends, and how many requests arrive.
+/// A name, a script, then for read, safe and unsafe write: how it ends, how many requests arrive.
+type Row = (&'static str, fn() -> Vec<Reply>, [(&'static str, usize); 3]);
+
 #[tokio::test]
 async fn what_is_sent_again() {
-    type Row = (&'static str, fn() -> Vec<Reply>, [(&'static str, usize); 3]);
     let table: [Row; 12] = [
         // The server goes away when its script ends, so a further attempt finds nobody.
         ("at once", || vec![ok()], [("200", 1), ("200", 1), ("200", 1)]),
