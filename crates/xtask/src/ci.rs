@@ -24,8 +24,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     shell::run(guests().args(["fmt", "--all", "--check"]))?;
     workflows::check(workspace)?;
     if shell::works("cargo", &["deny", "--version"]) {
-        // Advisories are asked from a server that not every machine reaches.
-        shell::run(main().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
+        // Not the advisories: they come from a server that not every machine reaches.
+        let deny = ["deny", "--locked", "check", "bans", "licenses", "sources"];
+        shell::run(main().args(deny))?;
+        shell::run(guests().args(deny))?;
     } else {
         eprintln!("skipped: cargo-deny is not installed (`cargo install cargo-deny`)");
     }
