@@ -88,6 +88,19 @@ pub struct Kind {
     pub fields: Field,
 }
 
+impl Kind {
+    /// A kind as a plugin gives it; everything else stands in the schema.
+    pub fn from_parts(
+        name: String,
+        role: Role,
+        schema: Value,
+        batch: u32,
+        group_by: Vec<String>,
+    ) -> Result<Self, KindError> {
+        RawKind { name, role, schema, batch, group_by }.try_into()
+    }
+}
+
 /// A kind as it crosses from the plugin; what can be derived from the schema is not repeated.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct RawKind {

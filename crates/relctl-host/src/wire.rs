@@ -1,0 +1,230 @@
+//! Between the engine's types and the contract's. Answers of guests are not trusted: what is not in
+//! the contract is an error that says why.
+
+use relctl_engine::{Change, StepCall, Subject};
+use relctl_plan::{
+    Assessment, Attempt, Diagnostic, Document, Failure, MAX_INTEGER, Map, Outcome, Path, Progress,
+    Reversal, Risk, Severity, Undo, Value, Verb, Verdict,
+};
+
+use crate::bindings::types as wire;
+
+/// What an answer has that the contract does not allow.
+pub(crate) type Malformed = String;
+
+// From the engine to the guest.
+
+pub(crate) fn subject(subject: &Subject) -> wire::Subject {
+    wire::Subject {
+        address: subject.address.as_str().to_owned(),
+        desired: subject.desired.as_ref().map(document),
+        prior: subject.prior.as_ref().map(map),
+    }
+}
+
+pub(crate) fn change(change: &Change) -> wire::Change {
+    wire::Change {
+        subject: subject(&change.subject),
+        verb: match change.verb {
+            Verb::Create => wire::Verb::Create,
+            // What is adopted with differences is updated; checks have no changes.
+            Verb::Update | Verb::Adopt | Verb::Check => wire::Verb::Update,
+            Verb::Replace => wire::Verb::Replace,
+            Verb::Delete => wire::Verb::Delete,
+            Verb::Run => wire::Verb::Run,
+        },
+        observed: change.observed.as_ref().map(map),
+        desired: change.desired.as_ref().map(document),
+        paths: change.paths.iter().map(Path::to_pointer).collect(),
+        undo: change.undo.as_ref().map(|undo| wire::Undo {
+            open: document(&undo.open),
+            sealed: undo.sealed.as_ref().map(document),
+        }),
+    }
+}
+
+pub(crate) fn step(step: &StepCall) -> wire::Step {
+    wire::Step {
+        id: step.id.as_str().to_owned(),
+        token: step.token.clone(),
+        run_key: step.run_key.clone(),
+        attempt: match step.attempt {
+            Attempt::First => wire::Attempt::First,
+            Attempt::Again => wire::Attempt::Again,
+        },
+        change: change(&step.change),
+        planned: document(&step.planned),
+        lineage: step.lineage.clone(),
+        timeout_ms: u64::try_from(step.timeout.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn document(document: &Document) -> wire::Document {
+    wire::Document {
+        unknown: document.unknown.iter().map(Path::to_pointer).collect(),
+        ..map(&document.value)
+    }
+}
+
+fn map(map: &Map) -> wire::Document {
+    // Writing to a string, with text keys only, cannot fail.
+    let json = serde_json::to_string(map).unwrap_or_default();
+    wire::Document { json, unknown: Vec::new() }
+}
+
+/// How many bytes of documents a subject carries.
+pub(crate) fn subject_bytes(subject: &wire::Subject) -> usize {
+    document_bytes(subject.desired.as_ref()) + document_bytes(subject.prior.as_ref())
+}
+
+/// How many bytes of documents a change carries.
+pub(crate) fn change_bytes(change: &wire::Change) -> usize {
+    let undo = change.undo.as_ref();
+    subject_bytes(&change.subject)
+        + document_bytes(change.observed.as_ref())
+        + document_bytes(change.desired.as_ref())
+        + document_bytes(undo.map(|undo| &undo.open))
+        + document_bytes(undo.and_then(|undo| undo.sealed.as_ref()))
+}
+
+fn document_bytes(document: Option<&wire::Document>) -> usize {
+    document.map_or(0, |document| document.json.len())
+}
+
+// From the guest to the engine.
+
+pub(crate) fn read_document(document: wire::Document) -> Result<Document, Malformed> {
+    let value: Map = serde_json::from_str(&document.json)
+        .map_err(|error| format!("a document that is not a JSON object: {error}"))?;
+    for inner in value.values() {
+        check_numbers(inner)?;
+    }
+    if document.unknown.is_empty() {
+        return Ok(Document::known(value));
+    }
+    let mut read = Document::known(value);
+    for pointer in document.unknown {
+        let path = read_path(&pointer)?;
+        if path.is_root() || read.get(&path).is_some_and(|value| !value.is_null()) {
+            return Err(format!("`{pointer}` is called unknown and has a value"));
+        }
+        read.unknown.insert(path);
+    }
+    Ok(read)
+}
+
+/// Reads a document in which everything is known.
+pub(crate) fn read_known(document: wire::Document) -> Result<Map, Malformed> {
+    let document = read_document(document)?;
+    match document.unknown.first() {
+        None => Ok(document.value),
+        Some(path) => Err(format!("`{path}` is unknown where everything is known")),
+    }
+}
+
+pub(crate) fn read_assessment(assessment: wire::Assessment) -> Result<Assessment, Malformed> {
+    Ok(Assessment {
+        planned: read_document(assessment.planned)?,
+        replace: assessment.replace,
+        reversal: match assessment.reversal {
+            wire::Reversal::Exact => Reversal::Exact,
+            wire::Reversal::Compensating => Reversal::Compensating,
+            wire::Reversal::Kept => Reversal::Kept,
+            wire::Reversal::Impossible => Reversal::Impossible,
+        },
+        undo: match assessment.undo {
+            None => None,
+            Some(undo) => Some(Undo {
+                open: read_document(undo.open)?,
+                sealed: undo.sealed.map(read_document).transpose()?,
+            }),
+        },
+        risks: assessment.risks.into_iter().map(read_risk).collect(),
+        notes: assessment.notes,
+        relies_on: assessment
+            .relies_on
+            .iter()
+            .map(|pointer| read_path(pointer))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+pub(crate) fn read_progress(progress: wire::Progress) -> Result<Progress, Malformed> {
+    Ok(match progress {
+        wire::Progress::Done(document) => Progress::Done(read_known(document)?.into()),
+        wire::Progress::Pending(pending) => Progress::Pending {
+            token: pending.token,
+            message: pending.message,
+            retry_after_ms: pending.retry_after_ms,
+        },
+    })
+}
+
+pub(crate) fn read_verdict(verdict: wire::Verdict) -> Verdict {
+    Verdict {
+        outcome: match verdict.outcome {
+            wire::Outcome::Pass => Outcome::Pass,
+            wire::Outcome::Fail => Outcome::Fail,
+            wire::Outcome::Inconclusive => Outcome::Inconclusive,
+        },
+        evidence: verdict.evidence,
+    }
+}
+
+pub(crate) fn read_failure(failure: wire::Failure) -> Result<Failure, Malformed> {
+    Ok(match failure {
+        wire::Failure::Invalid(diagnostics) => Failure::Invalid(read_diagnostics(diagnostics)?),
+        wire::Failure::Denied(message) => Failure::Denied(message),
+        wire::Failure::Precondition(message) => Failure::Precondition(message),
+        wire::Failure::NotFound(message) => Failure::NotFound(message),
+        wire::Failure::Throttled(wait) => Failure::Throttled(wait),
+        wire::Failure::Unavailable(message) => Failure::Unavailable(message),
+        wire::Failure::Partial((document, message)) => {
+            Failure::Partial { document: read_known(document)?.into(), message }
+        }
+        wire::Failure::Unknown(message) => Failure::Unknown(message),
+    })
+}
+
+pub(crate) fn read_diagnostics(
+    diagnostics: Vec<wire::Diagnostic>,
+) -> Result<Vec<Diagnostic>, Malformed> {
+    let read = |diagnostic: wire::Diagnostic| {
+        let path = read_path(&diagnostic.path)?;
+        Ok(Diagnostic { path, message: diagnostic.message, hint: diagnostic.hint })
+    };
+    diagnostics.into_iter().map(read).collect()
+}
+
+fn read_risk(risk: wire::Risk) -> Risk {
+    Risk {
+        severity: match risk.severity {
+            wire::Severity::PointOfNoReturn => Severity::PointOfNoReturn,
+            wire::Severity::Destructive => Severity::Destructive,
+            wire::Severity::Downtime => Severity::Downtime,
+            wire::Severity::Caution => Severity::Caution,
+        },
+        message: risk.message,
+    }
+}
+
+fn read_path(pointer: &str) -> Result<Path, Malformed> {
+    Path::from_pointer(pointer).map_err(|_| format!("`{pointer}`, which is no JSON pointer"))
+}
+
+/// Refuses integers that do not survive canonical JSON.
+fn check_numbers(value: &Value) -> Result<(), Malformed> {
+    match value {
+        Value::Number(number) => {
+            let fits = match (number.as_i64(), number.as_u64()) {
+                (Some(integer), _) => (-MAX_INTEGER..=MAX_INTEGER).contains(&integer),
+                (None, Some(_too_large)) => false,
+                (None, None) => true,
+            };
+            if fits { Ok(()) } else { Err(format!("the integer {number}, beyond 2^53 - 1")) }
+        }
+        Value::Array(items) => items.iter().try_for_each(check_numbers),
+        Value::Object(map) => map.values().try_for_each(check_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
+}
