@@ -15,10 +15,12 @@ use crate::cell::{Swap, create};
 use crate::codec::{check_digest, decode, unpack};
 use crate::error::{damaged, missing, refused, untrusted};
 use crate::head::{HEAD, Identity, StoredHead, read_head};
+use crate::history::Chain;
 use crate::journal;
 use crate::local::LocalBackend;
 use crate::location::{Location, folder};
-use crate::lock::{self, Timing};
+use crate::lock::{self, Timing, Wait};
+use crate::object::ObjectBackend;
 use crate::seen::Memory;
 
 /// Which ledger: where, of which release, in which environment.
@@ -38,7 +40,9 @@ impl Place {
         let folder = folder(&self.release, self.environment.as_deref())?;
         match &self.location {
             Location::Folder(root) => Ok(Arc::new(LocalBackend::new(root.join(folder)))),
-            Location::Url { .. } => Err(refused("remote ledgers are not there yet", "")),
+            remote @ Location::Url { .. } => {
+                Ok(Arc::new(ObjectBackend::new(remote, &folder, &self.settings)?))
+            }
         }
     }
 }
@@ -62,7 +66,8 @@ pub async fn init(place: &Place, seed: &str) -> Result<String, LedgerError> {
     init_on(backend.as_ref(), &place.release, place.environment.as_deref(), seed).await
 }
 
-pub(crate) async fn init_on(
+/// As [`init`], on a backend of one's own.
+pub async fn init_on(
     backend: &dyn Backend,
     release: &str,
     environment: Option<&str>,
@@ -181,16 +186,17 @@ impl LedgerStore {
         seen.check(stored, place, &file)?;
         // What was seen must still be part of the history.
         let Some(seen_entry) = seen.entry else { return Ok(()) };
-        let mut next = stored.head.entry.clone();
-        while let Some(digest) = next {
-            if digest == seen_entry {
+        if stored.head.entry.as_ref() == Some(&seen_entry) {
+            return Ok(());
+        }
+        let mut chain = Chain::from_head(self.backend.as_ref(), &stored.head);
+        while let Some(row) = chain.next().await? {
+            if row.digest == seen_entry {
                 return Ok(());
             }
-            let entry = self.entry(&digest).await?;
-            if entry.serial <= seen.serial {
+            if row.entry.serial <= seen.serial {
                 break;
             }
-            next = entry.parent;
         }
         Err(untrusted(
             format!("`{place}` has another history than was seen here: #{} is gone", seen.serial),
@@ -271,13 +277,11 @@ impl Ledger for LedgerStore {
     }
 
     async fn applied(&self, plan_id: &Digest) -> Result<Option<u64>, LedgerError> {
-        let mut next = self.head().await?.entry;
-        while let Some(digest) = next {
-            let entry = self.entry(&digest).await?;
-            if entry.plan_id == *plan_id {
-                return Ok(Some(entry.serial));
+        let mut chain = self.chain().await?;
+        while let Some(row) = chain.next().await? {
+            if row.entry.plan_id == *plan_id {
+                return Ok(Some(row.entry.serial));
             }
-            next = entry.parent;
         }
         Ok(None)
     }
@@ -287,7 +291,7 @@ impl Ledger for LedgerStore {
     }
 
     async fn lock(&self, holder: Holder, timeout: Duration) -> Result<Box<dyn Lock>, LedgerError> {
-        Ok(Box::new(lock::take(self, holder, timeout).await?))
+        Ok(Box::new(lock::take(self, holder, Wait::AtMost(timeout)).await?))
     }
 
     async fn request_park(&self, by: Holder) -> Result<Option<Holder>, LedgerError> {

@@ -13,6 +13,7 @@ use crate::cell::{Swap, create, replace};
 use crate::codec::{check_digest, encode, pack, unpack};
 use crate::error::{damaged, moved, untrusted};
 use crate::head::{HEAD, StoredHead};
+use crate::history;
 use crate::journal::{self, OpenJournal};
 use crate::store::{LedgerStore, entry_path, plan_path, plugin_path, snapshot_path};
 
@@ -164,6 +165,11 @@ impl Lock for HeldLock {
             match replace(backend, HEAD, &next.to_bytes(&place)?, version).await? {
                 Swap::Done(version) => {
                     self.store.remember(&next).await;
+                    if next.head.entry != stored.head.entry
+                        && let Err(error) = history::record(backend, &next.head).await
+                    {
+                        tracing::warn!(%error, "the history page is behind; the next entry mends it");
+                    }
                     *last = (next, version);
                     return Ok(());
                 }

@@ -10,6 +10,9 @@ use super::record::{self, LOCK, Record, Written};
 use crate::backend::{Backend, Guard, Version};
 use crate::error::{io, moved};
 
+/// How often one check tries to renew.
+const RENEWALS: u32 = 3;
+
 /// A lock that is held, or was.
 pub(crate) struct Lease {
     backend: Arc<dyn Backend>,
@@ -90,16 +93,26 @@ impl Lease {
 
     /// Fails unless the lock is held for long enough to start something.
     pub(crate) async fn check(&self) -> Result<(), LedgerError> {
-        {
-            let state = self.state();
-            if let Some(lost) = &state.lost {
-                return Err(lost.clone());
-            }
-            if state.guard.is_some() || state.renewed.age() < self.timing.ttl / 2 {
+        // A renewal may itself take so long that it says nothing about now.
+        for _ in 0..RENEWALS {
+            if self.is_fresh()? {
                 return Ok(());
             }
+            self.renew().await?;
         }
-        self.renew().await
+        if self.is_fresh()? {
+            return Ok(());
+        }
+        Err(io("renew in time", &self.backend.locate(LOCK), "the store answers too slowly"))
+    }
+
+    /// Whether nobody else can take the lock for a while. Fails if somebody has.
+    fn is_fresh(&self) -> Result<bool, LedgerError> {
+        let state = self.state();
+        match &state.lost {
+            Some(lost) => Err(lost.clone()),
+            None => Ok(state.guard.is_some() || state.renewed.age() < self.timing.ttl / 2),
+        }
     }
 
     /// One heartbeat. Where the operating system holds the lock, it only looks for requests.

@@ -12,6 +12,7 @@
 mod held;
 mod lease;
 mod record;
+mod unlock;
 
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,14 @@ use crate::backend::{Backend, Guard, Version};
 use crate::error::error;
 use crate::store::LedgerStore;
 use lease::{Reading, Renewed};
-use record::{LOCK, Record, Written};
+use record::{Record, Written};
 
 pub(crate) use held::HeldLock;
 pub(crate) use lease::Lease;
+pub(crate) use record::LOCK;
+pub(crate) use unlock::read_unlock;
+
+pub use unlock::Unlock;
 
 /// Held by a living process of this machine, or of one that shares the directory.
 const OS_LOCK: &str = ".lock";
@@ -77,16 +82,28 @@ pub(crate) async fn request_park(
     }
 }
 
-/// Takes the lock, waiting at most `timeout` for another holder.
+/// How another holder is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It is waited for.
+    AtMost(Duration),
+    /// It is the holder no longer, unless the operating system says that it is.
+    Force,
+}
+
+/// Takes the lock.
 pub(crate) async fn take(
     store: &LedgerStore,
     holder: Holder,
-    timeout: Duration,
+    wait: Wait,
 ) -> Result<HeldLock, LedgerError> {
     // Without a ledger there is nothing to lock, and nothing is created.
     let (stored, _) = store.read_head().await?;
     let backend = store.backend.as_ref();
-    let deadline = Instant::now() + timeout;
+    let deadline = match wait {
+        Wait::AtMost(timeout) => Instant::now() + timeout,
+        Wait::Force => Instant::now(),
+    };
     let guard = wait_for_guard(backend, store.timing, deadline).await?;
     let os_locked = matches!(guard, Guard::Held(_));
     let mut watched: Option<(Version, Instant)> = None;
@@ -101,6 +118,7 @@ pub(crate) async fn take(
             };
             watched = Some((version.clone(), silent_since));
             let is_free = os_locked
+                || wait == Wait::Force
                 || other.nonce == holder.nonce
                 || silent_since.elapsed() >= store.timing.ttl;
             if !is_free {
