@@ -78,13 +78,15 @@ impl Constants {
         };
         let Some(value) = values.get(name) else {
             let hint = did_you_mean(name, values.keys().map(String::as_str));
-            let (message, hint) = if root == "vars" {
+            return Err(if root == "vars" {
                 let declare = format!("declare it in [vars], or pass `--var {name}=…`");
-                (format!("variable `{name}` has no value"), hint.unwrap_or(declare))
+                NoValue {
+                    message: format!("variable `{name}` has no value"),
+                    hint: hint.or(Some(declare)),
+                }
             } else {
-                (format!("there is no `{root}.{name}`"), hint.unwrap_or_default())
-            };
-            return Err(NoValue { message, hint: Some(hint) });
+                NoValue { message: format!("there is no `{root}.{name}`"), hint }
+            });
         };
         descend(value, &segments.collect()).cloned().ok_or_else(|| NoValue {
             message: format!("`{root}.{name}` has no such part: `{path}`"),

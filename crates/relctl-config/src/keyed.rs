@@ -5,6 +5,7 @@ use relctl_plan::Value;
 use crate::mistake::Found;
 use crate::source::Place;
 use crate::tree::{Content, Entry, Node, Table};
+use crate::validate::name_below;
 
 /// An array's entries by key.
 pub(crate) fn from_array(
@@ -62,12 +63,14 @@ pub(crate) fn fill_in_keys(
             fields.insert(single.clone(), filled);
             continue;
         }
-        let inner = format!("{name}.{key}");
+        let inner = name_below(name, key);
         if let Some(own) = key_of(fields, keys, place, &inner, found)
             && own != *key
         {
             let message = format!("`{inner}` is called `{key}`, and its key says `{own}`");
-            found.push(Found::at(entry.key, message).hint(format!("call it `{name}.\"{own}\"`")));
+            found.push(
+                Found::at(entry.key, message).hint(format!("call it `{}`", name_below(name, &own))),
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use relctl_plan::{Instance, PluginConfig, Value, is_identifier};
 
 use crate::constants::Constants;
 use crate::draft::Draft;
-use crate::mistake::{Diagnostics, Found, did_you_mean, list};
+use crate::mistake::{Diagnostics, Found, did_you_mean, there_is};
 use crate::objects;
 use crate::section::{Section, refuse_references, take_table, wrong_type};
 use crate::source::Sources;
@@ -127,7 +127,7 @@ fn read_environment(
         None if known.is_empty() => Some(Table::new()),
         None => {
             let message = "this release has environments, and none is named";
-            let hint = format!("add `-e NAME`: there is {}", list(&names));
+            let hint = format!("add `-e NAME`: {}", there_is(&names));
             found.push(Found::nowhere(message).hint(hint));
             None
         }

@@ -218,9 +218,14 @@ pub(crate) fn did_you_mean<'a>(
     match nearest {
         Some((_, name)) => Some(format!("did you mean `{name}`?")),
         None if known.is_empty() => None,
-        None if known.len() <= 12 => Some(format!("there is {}", list(&known))),
+        None if known.len() <= 12 => Some(there_is(&known)),
         None => None,
     }
+}
+
+/// All that there is.
+pub(crate) fn there_is(names: &[&str]) -> String {
+    format!("there {} {}", if names.len() == 1 { "is" } else { "are" }, list(names))
 }
 
 /// `a`, `b` and `c`.

@@ -86,8 +86,12 @@ fn take_named(kind: &str, node: Node, found: &mut Vec<Found>) -> Option<Table> {
     let place = node.place;
     let table = take_table(kind, node, found)?;
     let is_object = |entry: &Entry| matches!(entry.node.content, Content::Table(_));
-    if !table.is_empty() && !table.values().any(is_object) {
-        let message = format!("`{kind}` has fields, but the object has no name");
+    if !table.values().any(is_object) {
+        let message = if table.is_empty() {
+            format!("`{kind}` holds no object")
+        } else {
+            format!("`{kind}` has fields, but the object has no name")
+        };
         found.push(Found::at(place, message).hint(format!("write [{kind}.<name>]")));
         return None;
     }
@@ -226,7 +230,7 @@ fn read_removed(
     let mut flat: Vec<(String, Entry)> = Vec::new();
     for (key, entry) in table {
         match entry.node.content {
-            Content::Table(kinds) if !key.contains('.') => {
+            Content::Table(kinds) if key.parse::<Role>().is_ok() => {
                 for (kind, names) in kinds {
                     let name = format!("{key}.{kind}");
                     let Some(names) = take_named(&name, names.node, found) else { continue };

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use regex::Regex;
-use relctl_plan::{Field, Kind, Role, Value};
+use relctl_plan::{Field, Kind, Path, Role, Value};
 
 use crate::keyed;
 use crate::mistake::{Found, did_you_mean};
@@ -196,7 +196,7 @@ impl Validator<'_> {
         };
         for (key, entry) in table.iter_mut() {
             let below = field.and_then(|f| f.fields.get(key).or(f.entries.as_deref()));
-            let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+            let inner = name_below(name, key);
             if below.is_some_and(|below| below.computed) {
                 let message = format!("`{inner}` is computed: it cannot be declared");
                 let hint = format!("remove it; others may refer to it as `${{….{inner}}}`");
@@ -266,7 +266,7 @@ impl Validator<'_> {
         bounds(node.place, entries.len(), schema, ["minItems", "maxItems"], name, found);
         let items = schema.get("items").unwrap_or(&Value::Null);
         for (key, entry) in &mut entries {
-            self.node(&mut entry.node, items, field, &format!("{name}.{key}"), found);
+            self.node(&mut entry.node, items, field, &name_below(name, key), found);
         }
         node.content = Content::Table(entries);
     }
@@ -326,6 +326,12 @@ fn bounds(
         let message = format!("`{name}` must have at most {most} {what}");
         found.push(Found::at(place, message));
     }
+}
+
+/// The path of `key` below `name`, as files write it.
+pub(crate) fn name_below(name: &str, key: &str) -> String {
+    let key = Path::field(key);
+    if name.is_empty() { key.to_string() } else { format!("{name}.{key}") }
 }
 
 /// What a schema says that a property means.
