@@ -64,8 +64,8 @@ impl MemoryCloud {
     }
 
     /// Puts something there that relctl did not make.
-    pub fn put(&self, kind: &str, name: &str, fields: Value) {
-        let mut thing = fields.as_object().cloned().unwrap_or_default();
+    pub fn put(&self, kind: &str, name: &str, fields: impl Into<Value>) {
+        let mut thing = fields.into().as_object().cloned().unwrap_or_default();
         let mut world = self.world();
         world.counter += 1;
         thing.insert("name".to_owned(), json!(name));
@@ -192,8 +192,10 @@ fn describe() -> Description {
         "x-relctl": { "identity": ["name"] }
     });
     let mut vault = thing.clone();
-    vault["x-relctl"] =
-        json!({ "identity": ["name"], "holds-data": true, "create-explicit": true });
+    if let Some(vault) = vault.as_object_mut() {
+        let own = json!({ "identity": ["name"], "holds-data": true, "create-explicit": true });
+        vault.insert("x-relctl".to_owned(), own);
+    }
     let job = |run: &str| {
         json!({
             "type": "object",
@@ -233,7 +235,7 @@ fn merge(into: &mut Map, from: &Map) {
                 into.remove(name);
             }
             (Some(Value::Object(inner)), Value::Object(new)) if !new.is_empty() => {
-                merge(inner, new)
+                merge(inner, new);
             }
             (_, Value::Object(new)) if !new.is_empty() => {
                 let mut made = Map::new();

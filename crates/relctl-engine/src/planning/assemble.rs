@@ -8,7 +8,7 @@ use relctl_plan::{
     Template, Value, Verb, diff, owned_paths,
 };
 
-use super::base::{Base, read_entry};
+use super::base::{Base, Found, read_entry};
 use super::decide::{Decision, expect_field, owned_part, value_at};
 use super::goal::Goals;
 use super::leaving::{Leaving, plan_leaving};
@@ -48,7 +48,10 @@ pub(crate) async fn build(
         step
     }));
     let relied_on = rely(&pipeline, &mut steps);
-    let steps = order(steps)?;
+    let steps = match order(undone_first(&steps)) {
+        Ok(steps) => steps,
+        Err(_) => order(steps)?,
+    };
     let is_new = |entry: &Entry| entry.version != title.version;
     let new_version = title.kind != PlanKind::Apply || base.entry.as_ref().is_some_and(is_new);
     let mut body = Body {
@@ -142,6 +145,24 @@ fn needs_of_goings(base: &Base, steps: &[Step], goings: &[Step]) -> HashMap<Step
             (going.id.clone(), needs.into_iter().collect())
         })
         .collect()
+}
+
+/// Has whatever goes away go before what it was built upon changes: the reversed edges of the
+/// release that is undone. Where those run against the edges of what is to be, these win.
+fn undone_first(steps: &[Step]) -> Vec<Step> {
+    let mut steps = steps.to_vec();
+    let goings: Vec<(StepId, Vec<Address>)> = steps
+        .iter()
+        .filter(|step| step.verb == Verb::Delete || step.undoes.is_some())
+        .map(|step| (step.id.clone(), step.depends_on.clone()))
+        .collect();
+    for step in steps.iter_mut().filter(|step| matches!(step.verb, Verb::Update | Verb::Replace)) {
+        let built_upon = goings.iter().filter(|(_, needs)| needs.contains(&step.address));
+        step.needs.extend(built_upon.map(|(id, _)| id.clone()));
+        step.needs.sort();
+        step.needs.dedup();
+    }
+    steps
 }
 
 /// Sorts steps topologically, then by address.
@@ -243,7 +264,9 @@ fn find(pipeline: &Pipeline<'_>) -> Vec<Drift> {
 }
 
 fn drift_of(item: &Item<'_>) -> Vec<Drift> {
-    let Some(found) = item.found.as_ref().filter(|found| !found.retained) else {
+    // What nobody has seen end well has no record to drift from.
+    let known = |found: &&Found| !found.retained && found.recorded.settled;
+    let Some(found) = item.found.as_ref().filter(known) else {
         return Vec::new();
     };
     let Some(observed) = item.observed.as_ref() else { return Vec::new() };

@@ -356,8 +356,9 @@ fn own(
         }
         releases.extend(back.releases.iter().cloned());
         for (path, wrote) in &back.only_if {
-            if observed.and_then(|map| value_at(map, path)) != wrote.as_ref() {
-                desired = desired.without(path);
+            // An object that is gone has nothing that someone else could have changed.
+            if observed.is_some_and(|map| value_at(map, path) != wrote.as_ref()) {
+                desired = without(&desired, |other| other == path);
                 releases.remove(path);
                 notes.push(format!("{path} was changed by someone else since and stays as it is"));
             }

@@ -70,7 +70,8 @@ pub struct Drifts {
 /// Compares what the newest entry recorded with what is there.
 pub async fn find_drift(context: Context<'_>) -> Result<Drifts, EngineError> {
     let base = Base::read(context).await?;
-    let objects: Vec<_> = base.snapshot.objects.iter().collect();
+    let settled = base.snapshot.objects.iter().filter(|(_, recorded)| recorded.settled);
+    let objects: Vec<_> = settled.collect();
     let subjects = objects.iter().map(|(address, recorded)| {
         let subject = Subject {
             address: (*address).clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relctl_plan::{Before, Path, Snapshot, Undo, Value, owned_paths};
+use relctl_plan::{Address, Before, Path, Recorded, Snapshot, Undo, Value, owned_paths};
 
 use super::target::History;
 use crate::planning::base::{Key, kind_of};
@@ -27,6 +27,8 @@ pub(super) struct Touched {
     /// What the first step of these entries recorded for its plugin.
     pub(super) undo: Option<Undo>,
     changed: bool,
+    /// The object as the last of these entries recorded it.
+    pub(super) last: Option<(Address, Recorded)>,
 }
 
 /// Everything that the entries after the target touched.
@@ -76,6 +78,7 @@ impl Since {
                     }
                 }
             }
+            touched.last = Some((address.clone(), recorded.clone()));
             if recorded.changed == serial && !touched.changed {
                 touched.changed = true;
                 touched.undo.clone_from(&recorded.undo);

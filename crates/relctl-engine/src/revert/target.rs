@@ -14,9 +14,9 @@ impl History {
     pub(super) async fn read(context: Context<'_>, head: &Head) -> Result<Self, EngineError> {
         let mut entries = Vec::new();
         let mut next = head.entry.clone();
-        while let Some(digest) = next {
+        while let Some(digest) = next.take() {
             let entry = context.ledger.entry(&digest).await?;
-            next = entry.parent.clone();
+            next.clone_from(&entry.parent);
             entries.push((digest, entry));
         }
         Ok(Self { entries })
@@ -39,9 +39,8 @@ pub(super) fn choose(history: &History, target: &RevertTarget) -> Result<Origin,
         return Err(nothing("nothing was ever applied", "`relctl plan` shows what would be"));
     };
     let chosen = match target {
-        RevertTarget::Start => return Ok(start()),
         RevertTarget::Previous => return previous(history, newest),
-        RevertTarget::Serial(0) => return Ok(start()),
+        RevertTarget::Start | RevertTarget::Serial(0) => return Ok(start()),
         RevertTarget::Serial(serial) => {
             history.entries.iter().find(|(_, entry)| entry.serial == *serial).ok_or_else(|| {
                 nothing(&format!("there is no entry #{serial}"), "`relctl log` lists the entries")

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relctl_plan::{
-    Address, Before, CheckWhen, Map, OnRevert, Path, Plan, Recorded, Risk, RunOutcome, Severity,
-    Snapshot, Step, Template, Value, Verb, owned_paths,
+    Address, Before, CheckWhen, Field, Map, OnRevert, Path, Plan, Recorded, Risk, RunOutcome,
+    Severity, Snapshot, Step, Template, Value, Verb, owned_paths,
 };
 
-use super::since::{Since, Touched};
+use super::since::{OwnedField, Since, Touched};
 use crate::planning::base::{Base, Key, kind_of};
+use crate::planning::decide::value_at;
 use crate::planning::goal::{Fate, Fates, Goal, Goals, WayBack};
 use crate::{Context, EngineError};
 
@@ -70,6 +71,7 @@ pub(super) fn goals_of(context: Context<'_>, sources: Sources<'_>) -> Result<Bac
         }
     }
     back.goals.fates = Fates::Known(fates);
+    going.extend(deleted_since(base, since, &had));
     let mut taken: BTreeSet<Address> = BTreeSet::new();
     let reachable: BTreeSet<&Address> = going.iter().map(|going| going.address).collect();
     for going in &going {
@@ -83,6 +85,23 @@ pub(super) fn goals_of(context: Context<'_>, sources: Sources<'_>) -> Result<Bac
     back.goals.goals.extend(checks(sources));
     undo_runs(base, since, &mut back);
     Ok(back)
+}
+
+/// Objects that were there before relctl, were managed since, and were deleted: as far as relctl
+/// owned them, they come back.
+fn deleted_since<'s>(
+    base: &'s Base,
+    since: &'s Since,
+    had: &'s BTreeSet<Key>,
+) -> impl Iterator<Item = Going<'s>> {
+    let managed = base.snapshot.objects.iter();
+    let retained = base.snapshot.retained.iter().map(|r| (&r.address, &r.recorded));
+    let known: BTreeSet<Key> = managed.chain(retained).map(|(a, r)| Key::of(a, r)).collect();
+    since.objects.iter().filter_map(move |(key, touched)| {
+        let (address, recorded) = touched.last.as_ref()?;
+        let gone = recorded.existed && !had.contains(key) && !known.contains(key);
+        gone.then_some(Going { address, recorded, touched: Some(touched), managed: false })
+    })
 }
 
 /// The address already stands for another object of the target.
@@ -113,19 +132,24 @@ fn goal_of(
     let identity: BTreeSet<Path> = kind.identity.iter().map(|field| Path::field(field)).collect();
     let (owned, mut inputs, mut releases) = if going.managed {
         let owned = owned_paths(&recorded.desired, &kind.fields);
-        let inputs = close(&recorded.inputs, &recorded.desired, &owned, reachable);
+        let mut inputs = close(&recorded.inputs, &recorded.desired, &owned, reachable);
+        // Used only if the object has to be created again.
+        for path in &recorded.lifecycle.external {
+            if let Some(value) = value_at(&recorded.observed, path) {
+                set(&mut inputs, path, escaped_value(value));
+            }
+        }
         (owned, inputs, BTreeSet::new())
     } else {
         (identity.clone(), escaped(&recorded.identity), identity)
     };
     let mut absent = BTreeSet::new();
     let mut only_if = BTreeMap::new();
-    for (path, field) in going.touched.iter().flat_map(|touched| &touched.fields) {
-        if owned.iter().any(|own| own.contains(path) || path.contains(own)) {
-            continue;
-        }
+    let touched = going.touched.iter().flat_map(|touched| &touched.fields);
+    for (path, field) in touched.flat_map(|(path, field)| apart(path, field, &owned, &kind.fields))
+    {
         match before_input(&field.before, reachable) {
-            Some(value) => set(&mut inputs, path, value),
+            Some(value) => set(&mut inputs, &path, value),
             None => {
                 absent.insert(path.clone());
             }
@@ -133,7 +157,7 @@ fn goal_of(
         if !field.owned_now {
             only_if.insert(path.clone(), field.wrote.clone());
         }
-        releases.insert(path.clone());
+        releases.insert(path);
     }
     let back = WayBack {
         releases,
@@ -157,6 +181,38 @@ fn goal_of(
         blocking: true,
         back: Some(back),
     })
+}
+
+/// The parts of a field that the target does not own itself.
+fn apart(
+    path: &Path,
+    field: &OwnedField,
+    owned: &BTreeSet<Path>,
+    fields: &Field,
+) -> Vec<(Path, OwnedField)> {
+    if owned.iter().any(|own| own.contains(path)) {
+        return Vec::new();
+    }
+    if !owned.iter().any(|own| path.contains(own)) {
+        return vec![(path.clone(), field.clone())];
+    }
+    // Owned as a whole since, and in parts by the target: what else was there goes back.
+    let Before::Value(value) = &field.before else { return Vec::new() };
+    let mut whole = Map::new();
+    set(&mut whole, path, value.clone());
+    owned_paths(&whole, fields)
+        .into_iter()
+        .filter(|leaf| !owned.iter().any(|own| own.contains(leaf) || leaf.contains(own)))
+        .map(|leaf| {
+            let before = value_at(&whole, &leaf).cloned().map_or(Before::Absent, Before::Value);
+            let below: Path = leaf.segments().skip(path.segments().len()).collect();
+            let wrote = match &field.wrote {
+                Some(Value::Object(map)) => value_at(map, &below).cloned(),
+                _ => None,
+            };
+            (leaf, OwnedField { before, wrote, owned_now: field.owned_now })
+        })
+        .collect()
 }
 
 /// What was desired, closed: references to objects that are goals too stay, so that an object that

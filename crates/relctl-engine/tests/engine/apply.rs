@@ -1,0 +1,210 @@
+//! Applying: exactly the plan, or nothing.
+
+use std::sync::Arc;
+
+use relctl_engine::{EngineError, Interrupter, Refusal, ResumeMode, Silent, apply};
+use relctl_plan::{Digest, EntryOutcome, Failure, Outcome, Path};
+use relctl_test::MemoryProvider;
+use serde_json::json;
+
+use crate::site::{Site, options, release};
+
+#[tokio::test]
+async fn a_plan_is_applied_from_its_bytes_alone() {
+    let site = Site::new();
+    let plan = site
+        .plan(&release(
+            "v1",
+            json!({
+                "resource.mem_thing.b": { "name": "b" },
+                "resource.mem_thing.a": { "name": "a", "uses": "${resource.mem_thing.b.id}" },
+            }),
+        ))
+        .await
+        .unwrap();
+    let bytes = serde_json::to_vec(&plan).unwrap();
+    site.apply_plan(&serde_json::from_slice(&bytes).unwrap()).await.unwrap();
+    assert_eq!(
+        site.cloud.effects(),
+        ["create resource.mem_thing.b", "create resource.mem_thing.a"]
+    );
+    let things = site.cloud.things();
+    let id = &things[&("mem_thing".to_owned(), "b".to_owned())]["id"];
+    assert_eq!(&things[&("mem_thing".to_owned(), "a".to_owned())]["uses"], id);
+}
+
+#[tokio::test]
+async fn a_plan_applies_once_also_the_first_one() {
+    let site = Site::new();
+    let plan = site
+        .plan(&release("v1", json!({ "resource.mem_thing.a": { "name": "a" } })))
+        .await
+        .unwrap();
+    site.apply_plan(&plan).await.unwrap();
+    site.cloud.clear_log();
+    let again = site.apply_plan(&plan).await.unwrap_err();
+    assert!(matches!(again, EngineError::AppliedBefore { serial: 1, .. }), "{again:?}");
+    assert!(site.cloud.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_stale_plan_names_the_field_and_changes_nothing() {
+    let site = Site::new();
+    site.cloud.put("mem_thing", "a", json!({ "size": 1, "text": "x" }));
+    let plan = site
+        .plan(&release("v1", json!({ "resource.mem_thing.a": { "name": "a", "size": 2 } })))
+        .await
+        .unwrap();
+    site.cloud.poke("mem_thing", "a", "size", json!(5));
+    let EngineError::Changed(refusals) = site.apply_plan(&plan).await.unwrap_err() else {
+        panic!()
+    };
+    assert_eq!(
+        refusals,
+        [Refusal::Changed {
+            address: "resource.mem_thing.a".parse().unwrap(),
+            path: Path::field("size"),
+            planned: json!(1),
+            current: json!(5),
+        }]
+    );
+    assert!(site.cloud.effects().is_empty());
+    // What the plan does not depend on may move.
+    site.cloud.poke("mem_thing", "a", "size", json!(1));
+    site.cloud.poke("mem_thing", "a", "text", json!("y"));
+    site.apply_plan(&plan).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_edited_foreign_or_other_plugins_plan_is_refused() {
+    let site = Site::new();
+    let plan = site
+        .plan(&release("v1", json!({ "resource.mem_thing.a": { "name": "a" } })))
+        .await
+        .unwrap();
+    let mut edited = plan.clone();
+    edited.body.steps[0].desired.value["name"] = json!("b");
+    assert!(matches!(site.apply_plan(&edited).await, Err(EngineError::Plan(_))));
+
+    let other = Site::new();
+    other.release(&release("v0", json!({ "resource.mem_thing.z": { "name": "z" } }))).await;
+    assert!(matches!(other.apply_plan(&plan).await, Err(EngineError::Stale { .. })));
+
+    let mut swapped = Site::new();
+    let provider = MemoryProvider::new(&swapped.cloud).with_digest(Digest::of(b"other"));
+    swapped.providers.insert("mem".to_owned(), Arc::new(provider));
+    assert!(matches!(swapped.apply_plan(&plan).await, Err(EngineError::Stale { .. })));
+    assert!(swapped.cloud.log().is_empty());
+}
+
+#[tokio::test]
+async fn all_gates_are_run_and_reported_before_anything_changes() {
+    let site = Site::new();
+    site.cloud.set_verdict("check.mem_check.one", Outcome::Fail);
+    site.cloud.set_verdict("check.mem_check.two", Outcome::Inconclusive);
+    let plan = site
+        .plan(&release(
+            "v1",
+            json!({
+                "check.mem_check.one": { "$": { "when": "before" } },
+                "check.mem_check.two": { "$": { "when": "before" } },
+                "check.mem_check.fine": { "$": { "when": "before" } },
+                "resource.mem_thing.a": { "name": "a" },
+            }),
+        ))
+        .await
+        .unwrap();
+    let EngineError::Gates(failed) = site.apply_plan(&plan).await.unwrap_err() else { panic!() };
+    assert_eq!(failed.len(), 2);
+    assert!(site.cloud.effects().is_empty());
+    assert_eq!(site.context().ledger.head().await.unwrap().serial, 0);
+}
+
+#[tokio::test]
+async fn a_failure_holds_what_comes_after_and_the_next_plan_takes_it_up() {
+    let site = Site::new();
+    let wanted = release(
+        "v1",
+        json!({
+            "resource.mem_thing.a": { "name": "a" },
+            "resource.mem_thing.b": { "name": "b", "$": { "depends_on": ["resource.mem_thing.a"] } },
+            "check.mem_check.c": {},
+        }),
+    );
+    site.cloud.fail("resource.mem_thing.a", Failure::Unavailable("no room".to_owned()));
+    let plan = site.plan(&wanted).await.unwrap();
+    let report = site.apply_plan(&plan).await.unwrap();
+    assert_eq!(report.outcome, EntryOutcome::Failed);
+    assert_eq!((report.failed.len(), report.held.len()), (1, 1));
+    assert_eq!(report.verified, Some(false));
+    assert!(site.cloud.effects().is_empty());
+    let report = site.release(&wanted).await;
+    assert_eq!(report.verified, Some(true));
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_unknown_and_settled_by_the_next_plan() {
+    let site = Site::new();
+    let wanted = release("v1", json!({ "resource.mem_thing.a": { "name": "a", "size": 1 } }));
+    site.cloud.lose_reply("resource.mem_thing.a");
+    let report = site.apply_plan(&site.plan(&wanted).await.unwrap()).await.unwrap();
+    assert!(matches!(report.failed[0].1, Failure::Unknown(_)));
+    // It is there, as declared, and still gets a step: nobody has seen it end well.
+    let plan = site.plan(&wanted).await.unwrap();
+    assert_eq!(crate::site::steps(&plan), ["update resource.mem_thing.a"]);
+    site.apply_plan(&plan).await.unwrap();
+    assert!(!site.plan(&wanted).await.unwrap().body.has_changes());
+    // relctl made it, so going back to the start removes it.
+    site.revert(relctl_engine::RevertTarget::Start).await;
+    assert!(site.cloud.things().is_empty());
+}
+
+#[tokio::test]
+async fn long_work_is_polled_and_can_be_parked_and_resumed() {
+    let site = Site::new();
+    let wanted = release(
+        "v1",
+        json!({
+            "resource.mem_thing.a": { "name": "a" },
+            "resource.mem_thing.b": { "name": "b", "$": { "depends_on": ["resource.mem_thing.a"] } },
+        }),
+    );
+    site.cloud.take_long("resource.mem_thing.a", 5);
+    let plan = site.plan(&wanted).await.unwrap();
+    let (interrupter, interrupt) = Interrupter::new();
+    interrupter.raise();
+    let context = site.context();
+    // Asked to park before anything started: nothing starts.
+    let report = apply(context, &plan, &options(), &Silent, interrupt).await.unwrap();
+    assert!(report.parked);
+    assert_eq!(report.held.len(), 2);
+    assert!(matches!(site.plan(&wanted).await, Err(EngineError::Interrupted { .. })));
+    let report = site.resume(ResumeMode::Go).await.unwrap();
+    assert_eq!((report.outcome, report.done.len()), (EntryOutcome::Succeeded, 2));
+    let polls = site.cloud.log().iter().filter(|call| call.name == "poll").count();
+    assert_eq!(polls, 5);
+}
+
+#[tokio::test]
+async fn checks_decide_whether_a_release_is_verified() {
+    let site = Site::new();
+    site.cloud.set_verdict("check.mem_check.c", Outcome::Fail);
+    let wanted = release(
+        "v1",
+        json!({
+            "resource.mem_thing.a": { "name": "a" },
+            "check.mem_check.c": {},
+            "check.mem_check.warning": { "$": { "blocking": false } },
+        }),
+    );
+    let report = site.release(&wanted).await;
+    assert_eq!(report.verified, Some(false));
+    site.cloud.set_verdict("check.mem_check.c", Outcome::Pass);
+    let plan = site.plan(&wanted).await.unwrap();
+    assert!(!plan.body.has_changes());
+    let report = site.apply_plan(&plan).await.unwrap();
+    assert_eq!((report.verified, report.entry.is_some()), (Some(true), true));
+    // Nothing new to say: no entry.
+    let plan = site.plan(&wanted).await.unwrap();
+    assert_eq!(site.apply_plan(&plan).await.unwrap().entry, None);
+}
