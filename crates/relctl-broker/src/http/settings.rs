@@ -21,6 +21,10 @@ const IDLE_LIFE: std::time::Duration = std::time::Duration::from_secs(8);
 /// Settings that no request can be sent with.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpSetupError {
+    #[error("plugin `{plugin}`: `{section}.{field}` is not text; put it in quotes")]
+    NotText { plugin: String, section: &'static str, field: &'static str },
+    #[error("plugin `{plugin}`: `auth.{name}` is not known; it has `plan_role` and `apply_role`")]
+    UnknownAuth { plugin: String, name: String },
     #[error("plugin `{plugin}`: region `{region}` is not one like `us-east-1`; correct its config")]
     Region { plugin: String, region: String },
     #[error(
@@ -35,8 +39,8 @@ pub enum HttpSetupError {
          correct its auth"
     )]
     Role { plugin: String, role: String },
-    #[error("plugin `{plugin}`: {source}")]
-    Endpoint { plugin: String, source: EndpointError },
+    #[error("plugin `{plugin}`: {problem}")]
+    Endpoint { plugin: String, problem: EndpointError },
     #[error("plugin `{plugin}`: no HTTP client could be made: {detail}; check `config.proxy`")]
     Client { plugin: String, detail: String },
 }
@@ -57,7 +61,8 @@ pub(crate) fn check(options: &HttpOptions) -> Result<(), HttpSetupError> {
         return Err(HttpSetupError::Role { plugin: plugin(), role: role.clone() });
     }
     for url in [&options.endpoint_url, &options.proxy].into_iter().flatten() {
-        configured(url).map_err(|source| HttpSetupError::Endpoint { plugin: plugin(), source })?;
+        configured(url)
+            .map_err(|problem| HttpSetupError::Endpoint { plugin: plugin(), problem })?;
     }
     Ok(())
 }
@@ -90,7 +95,7 @@ impl Settings {
                 Some(text) => configured(text),
                 None => regional(service, &region),
             }
-            .map_err(|source| HttpSetupError::Endpoint { plugin: plugin(), source })?;
+            .map_err(|problem| HttpSetupError::Endpoint { plugin: plugin(), problem })?;
             if setting.is_some() {
                 named.extend(url.host_str().map(str::to_owned));
             }
