@@ -193,9 +193,9 @@ fn check_identities(
                 let message = format!("`{address}` and `{other}` are the same object");
                 let fields: Vec<&str> = kind.identity.iter().map(String::as_str).collect();
                 let wrong = Found::at(place_of(declared, &kind.identity), message).hint(format!(
-                    "{} tells one `{}` from another",
-                    list(&fields),
-                    kind.name
+                    "one `{}` is told from another by {}",
+                    kind.name,
+                    list(&fields)
                 ));
                 let elsewhere = objects.get(*other).map(|other| place_of(other, &kind.identity));
                 found.push(match elsewhere {

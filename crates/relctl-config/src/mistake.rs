@@ -1,5 +1,6 @@
 //! Mistakes in a release file, with their places, and how people see them.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
@@ -89,6 +90,9 @@ pub struct Diagnostics(Vec<Mistake>);
 impl Diagnostics {
     pub(crate) fn locate(mut found: Vec<Found>, sources: &Sources) -> Self {
         found.sort_by_key(|found| found.place);
+        // What stands in a layer below several objects is wrong once.
+        let mut seen = BTreeSet::new();
+        found.retain(|found| seen.insert((found.place, found.message.clone())));
         found.into_iter().map(|found| Mistake::locate(found, sources)).collect()
     }
 
@@ -156,8 +160,7 @@ impl Mistake {
             snippet(location, "-->", style.error, "", width, style, text);
         }
         for related in &self.related {
-            let file = "::: ".trim_end();
-            snippet(&related.location, file, style.frame, &related.label, width, style, text);
+            snippet(&related.location, ":::", style.frame, &related.label, width, style, text);
         }
         if let Some(hint) = &self.hint {
             let _ = writeln!(text, "{:width$} {frame}={reset} {bold}hint{reset}: {hint}", "");

@@ -286,11 +286,15 @@ impl Declared {
 }
 
 fn check_references(objects: &Objects, found: &mut Vec<Found>) {
-    let missing = |address: &Address, place: Place| {
-        let same_role = objects.keys().filter(|a| a.role() == address.role()).map(Address::as_str);
-        let all = objects.keys().map(Address::as_str);
-        let hint = did_you_mean(address.as_str(), same_role)
-            .or_else(|| did_you_mean(address.as_str(), all));
+    // Looking for the nearest of very many takes its time: once for each wrong address.
+    let mut hints: BTreeMap<Address, Option<String>> = BTreeMap::new();
+    let mut missing = |address: &Address, place: Place| {
+        let nearest = || {
+            let same_role = objects.keys().filter(|a| a.role() == address.role());
+            did_you_mean(address.as_str(), same_role.map(Address::as_str))
+                .or_else(|| did_you_mean(address.as_str(), objects.keys().map(Address::as_str)))
+        };
+        let hint = hints.entry(address.clone()).or_insert_with(nearest).clone();
         Found::at(place, format!("there is no `{address}`")).maybe_hint(hint)
     };
     for (address, declared) in objects {

@@ -149,8 +149,15 @@ fn written(schema: &Value, field: Option<&Field>) -> Value {
             ("additionalProperties" | "items", Value::Object(_)) => {
                 or_expression(value, field.and_then(|field| field.entries.as_deref()))
             }
+            // A branch that only requires something says nothing here; and where expressions fit,
+            // more than one branch may.
             ("anyOf" | "oneOf", Value::Array(branches)) => {
-                branches.iter().map(|branch| written(branch, field)).collect()
+                let branches: Vec<Value> =
+                    branches.iter().map(|branch| written(branch, field)).collect();
+                if branches.iter().all(|branch| *branch != json!({})) {
+                    result.insert("anyOf".to_owned(), Value::Array(branches));
+                }
+                continue;
             }
             _ => value.clone(),
         };

@@ -15,7 +15,7 @@ use regex::Regex;
 use relctl_plan::{Field, Kind, Path, Role, Value};
 
 use crate::keyed;
-use crate::mistake::{Found, did_you_mean};
+use crate::mistake::{Found, did_you_mean, list};
 use crate::objects::RESERVED;
 use crate::source::Place;
 use crate::tree::{Content, Entry, Node, Table};
@@ -63,7 +63,7 @@ impl Validator<'_> {
         if matches!(node.content, Content::Open(..)) {
             return;
         }
-        if let Some(branches) = schema.get("anyOf").or_else(|| schema.get("oneOf")) {
+        if let Some(branches) = branches(schema).filter(|branches| !only_require(branches)) {
             self.any_of(node, branches, field, name, found);
         }
         if let Some(keys) = field.and_then(|field| field.key.as_deref())
@@ -94,12 +94,11 @@ impl Validator<'_> {
     fn any_of(
         &self,
         node: &mut Node,
-        branches: &Value,
+        branches: &[Value],
         field: Option<&Field>,
         name: &str,
         found: &mut Vec<Found>,
     ) {
-        let branches = branches.as_array().map_or(&[] as &[Value], Vec::as_slice);
         let mut attempts = Vec::new();
         for branch in branches {
             let (mut attempt, mut wrong) = (node.clone(), Vec::new());
@@ -211,14 +210,39 @@ impl Validator<'_> {
             }
         }
         if !self.partial {
-            let required = schema.get("required").and_then(Value::as_array);
-            for missing in required.into_iter().flatten().filter_map(Value::as_str) {
+            for missing in required(schema) {
                 if !table.contains_key(missing) {
                     let of = if name.is_empty() { &self.kind.name } else { name };
                     let message = format!("`{of}` needs `{missing}`");
                     found.push(Found::at(place, message).maybe_hint(meaning(schema, missing)));
                 }
             }
+            self.alternatives(table, place, schema, name, found);
+        }
+    }
+
+    /// Of several sets of fields one must be there: `oneOf` with branches that only require.
+    fn alternatives(
+        &self,
+        table: &Table,
+        place: Place,
+        schema: &Value,
+        name: &str,
+        found: &mut Vec<Found>,
+    ) {
+        let Some(branches) = branches(schema).filter(|branches| only_require(branches)) else {
+            return;
+        };
+        let sets: Vec<Vec<&str>> = branches.iter().map(required).collect();
+        let given = sets.iter().filter(|set| set.iter().all(|name| table.contains_key(*name)));
+        let of = if name.is_empty() { &self.kind.name } else { name };
+        let all: Vec<String> = sets.iter().map(|set| list(set)).collect();
+        let all = all.join(" or ");
+        match given.count() {
+            0 => found.push(Found::at(place, format!("`{of}` needs {all}"))),
+            1 => {}
+            _ if schema.get("oneOf").is_none() => {}
+            _ => found.push(Found::at(place, format!("`{of}` takes only one of {all}"))),
         }
     }
 
@@ -326,6 +350,24 @@ fn bounds(
         let message = format!("`{name}` must have at most {most} {what}");
         found.push(Found::at(place, message));
     }
+}
+
+/// The branches of `anyOf` or `oneOf`.
+fn branches(schema: &Value) -> Option<&[Value]> {
+    let branches = schema.get("anyOf").or_else(|| schema.get("oneOf"))?;
+    branches.as_array().map(Vec::as_slice)
+}
+
+fn only_require(branches: &[Value]) -> bool {
+    let only = |branch: &Value| {
+        branch.as_object().is_some_and(|b| b.len() == 1 && b.contains_key("required"))
+    };
+    branches.iter().all(only)
+}
+
+fn required(schema: &Value) -> Vec<&str> {
+    let names = schema.get("required").and_then(Value::as_array);
+    names.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// The path of `key` below `name`, as files write it.

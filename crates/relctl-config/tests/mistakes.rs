@@ -1,5 +1,8 @@
 //! Every kind of mistake, as a person sees it.
 
+#![expect(clippy::panic, reason = "a helper of tests may stop the test")]
+
+#[cfg(test)]
 mod common;
 
 use common::{finish, folder, options};
@@ -202,12 +205,16 @@ fn fields() {
             "[resource.service.a]\ncluster='c'\nname='Not-a-name-and-much-too-long'\ncount=-1\nratio=1.0\nlaunch='fargat'\ncommand=['a','b','c','d']\ntarget=['a']\n",
         ),
         (
+            "one of several",
+            "[lookup.pick.a]\n[lookup.pick.b]\nnewest=true\nnumber=1\n[lookup.pick.c]\nnumber=1\n",
+        ),
+        (
             "undo takes fields of the same kind",
             "[action.job.a]\ncommand=[]\nundo={ comand = ['x'], network = 1 }\n",
         ),
         (
             "a default's mistake is shown where it is written",
-            "[defaults.service]\ncluster='c'\ncount='x'\n[resource.service.a]\nname='a'\n",
+            "[defaults.service]\ncluster='c'\ncount='x'\n[resource.service.a]\nname='a'\n[resource.service.b]\nname='b'\n",
         ),
     ]));
 }

@@ -1,5 +1,13 @@
 //! What a right release file becomes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of tests may stop the test"
+)]
+
+#[cfg(test)]
 mod common;
 
 use common::{descriptions, finish, folder, options};

@@ -100,3 +100,132 @@ pub fn overlay(observed: Option<&Map>, desired: &Document, fields: &Field) -> Do
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: Value) -> Map {
+        let Value::Object(map) = value else { panic!("an object") };
+        map
+    }
+
+    /// `tags` is atomic, `containers` holds entries.
+    fn fields() -> Field {
+        let atomic = Field { atomic: true, ..Field::default() };
+        let text = Field { multiline: true, ..Field::default() };
+        let entry = Field { fields: [("text".into(), text)].into(), ..Field::default() };
+        let keyed = Field { entries: Some(Box::new(entry)), ..Field::default() };
+        Field {
+            fields: [("tags".to_owned(), atomic), ("containers".to_owned(), keyed)].into(),
+            ..Field::default()
+        }
+    }
+
+    fn strings(paths: impl IntoIterator<Item = Path>) -> Vec<String> {
+        paths.into_iter().map(|path| path.to_string()).collect()
+    }
+
+    #[test]
+    fn leaves_are_owned() {
+        let document = map(json!({
+            "a": { "b": 1, "c": { "d": null } },
+            "empty": {},
+            "list": [{ "x": 1 }],
+            "none": [],
+            "tags": { "x": 1, "y": 2 },
+            "containers": { "api": { "image": "i" } },
+        }));
+        assert_eq!(
+            strings(owned_paths(&document, &fields())),
+            ["a.b", "a.c.d", "containers.api.image", "empty", "list", "none", "tags"]
+        );
+    }
+
+    #[test]
+    fn only_declared_fields_differ() {
+        let mut desired = Document::known(map(json!({
+            "same": 1, "other": 1, "new": 1, "gone": null, "never": null,
+            "containers": { "api": { "text": "b\n" } },
+            "tags": { "x": 1 }, "empty": {},
+        })));
+        desired.set_unknown(&Path::field("later"));
+        let observed = map(json!({
+            "same": 1, "other": 2, "gone": 3, "later": 4, "not": "mentioned",
+            "containers": { "api": { "text": "a\n", "not": "mentioned" }, "web": {} },
+            "tags": { "x": 1, "y": 2 }, "empty": { "x": 1 },
+        }));
+        let changes = diff(&desired, Some(&observed), &fields());
+        let shown: Vec<String> = changes
+            .iter()
+            .map(|change| {
+                let side = |value: &Option<Value>| value.as_ref().map(ToString::to_string);
+                let after = if change.unknown { Some("?".to_owned()) } else { side(&change.after) };
+                let none = || "-".to_owned();
+                let (before, after) =
+                    (side(&change.before).unwrap_or_else(none), after.unwrap_or_else(none));
+                let lines = if change.multiline { " (lines)" } else { "" };
+                format!("{}: {before} → {after}{lines}", change.path)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "containers.api.text: \"a\\n\" → \"b\\n\" (lines)",
+                "empty: {\"x\":1} → {}",
+                "gone: 3 → -",
+                "later: 4 → ?",
+                "new: - → 1",
+                "other: 2 → 1",
+                "tags: {\"x\":1,\"y\":2} → {\"x\":1}",
+            ]
+        );
+    }
+
+    fn any_map() -> impl Strategy<Value = Map> {
+        let leaf =
+            prop::sample::select(vec![Value::Null, json!(1), json!("x"), json!([]), json!([{}])]);
+        let value = leaf.prop_recursive(3, 16, 3, |inner| {
+            prop::collection::btree_map("[abc]", inner, 0..3)
+                .prop_map(|map| Value::Object(map.into_iter().collect()))
+        });
+        prop::collection::btree_map("a|b|c|tags|containers", value, 0..4)
+            .prop_map(|map| map.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn owned_paths_are_the_whole_document(document in any_map()) {
+            let paths = owned_paths(&document, &fields());
+            prop_assert_eq!(select(&document, &paths), document);
+        }
+
+        #[test]
+        fn what_was_laid_over_differs_no_more(desired in any_map(), observed in any_map()) {
+            let desired = Document::known(desired);
+            let after = overlay(Some(&observed), &desired, &fields());
+            prop_assert!(after.is_known());
+            prop_assert_eq!(diff(&desired, Some(&after.value), &fields()), []);
+            // And a second time changes nothing.
+            prop_assert_eq!(overlay(Some(&after.value), &desired, &fields()), after);
+        }
+
+        #[test]
+        fn what_is_not_mentioned_stays(desired in any_map(), observed in any_map()) {
+            let owned = owned_paths(&desired, &fields());
+            let others: BTreeSet<Path> = owned_paths(&observed, &fields())
+                .into_iter()
+                .filter(|path| !owned.iter().any(|o| o.contains(path) || path.contains(o)))
+                .collect();
+            let desired = Document::known(desired);
+            let after = overlay(Some(&observed), &desired, &fields());
+            prop_assert_eq!(select(&after.value, &others), select(&observed, &others));
+            for change in diff(&desired, Some(&observed), &fields()) {
+                prop_assert!(owned.contains(&change.path));
+            }
+        }
+    }
+}

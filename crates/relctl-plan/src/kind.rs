@@ -290,3 +290,85 @@ fn read_properties(kind: &str, path: &Path, schema: &Value) -> Result<Field, Kin
     }
     Ok(field)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kind(schema: &Value) -> Result<Kind, String> {
+        let raw = json!({ "name": "service", "role": "resource", "schema": schema, "batch": 10 });
+        serde_json::from_value(raw).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn reads_annotations_wherever_they_stand() {
+        let kind = kind(&json!({
+            "x-relctl": { "identity": ["name"], "holds-data": true, "run": "when-needed" },
+            "properties": {
+                "name": { "type": "string", "x-relctl": { "replace-on-change": true } },
+                "arn": { "x-relctl": { "computed": true } },
+                "tags": { "additionalProperties": { "x-relctl": { "multiline": true } } },
+                "network": { "properties": { "state": { "x-relctl": { "volatile": true } } } },
+                "containers": {
+                    "x-relctl": { "key": ["name"] },
+                    "items": { "properties": { "secret": { "x-relctl": { "secret-reference": true } } } },
+                },
+            },
+        }))
+        .unwrap();
+        assert!(kind.holds_data && !kind.create_explicit);
+        assert_eq!(
+            (kind.identity.as_slice(), kind.run),
+            (&["name".to_owned()][..], RunPolicy::WhenNeeded)
+        );
+        let at = |path: &str| kind.fields.at(&path.parse().unwrap());
+        assert!(at("name").unwrap().replace_on_change);
+        assert!(at("tags.any").unwrap().multiline);
+        assert!(at("containers.api.secret").unwrap().secret_reference);
+        assert_eq!(at("containers.api.other"), None);
+        assert_eq!(at("containers").unwrap().key, Some(vec!["name".to_owned()]));
+        let computed: Vec<(String, bool)> = kind
+            .fields
+            .computed()
+            .into_iter()
+            .map(|(path, field)| (path.to_string(), field.volatile))
+            .collect();
+        assert_eq!(computed, [("arn".to_owned(), false), ("network.state".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_kind_crosses_as_its_schema_alone() {
+        let kind =
+            kind(&json!({ "properties": { "a": { "x-relctl": { "atomic": true } } } })).unwrap();
+        let sent = serde_json::to_value(&kind).unwrap();
+        assert_eq!(sent.get("fields"), None);
+        assert_eq!(serde_json::from_value::<Kind>(sent).unwrap(), kind);
+    }
+
+    #[test]
+    fn refuses_what_the_contract_does_not_say() {
+        for (schema, message) in [
+            (
+                json!({ "x-relctl": { "identity": ["name"] } }),
+                "identity field `name` is not a property",
+            ),
+            (json!({ "x-relctl": { "computed": true } }), "unknown field `computed`"),
+            (
+                json!({ "properties": { "a": { "x-relctl": { "identity": [] } } } }),
+                "`x-relctl` of `a` is not what the contract says",
+            ),
+            (
+                json!({ "properties": { "a": { "properties": { "b": { "x-relctl": { "key": 1 } } } } } }),
+                "`x-relctl` of `a.b` is not what the contract says",
+            ),
+        ] {
+            let error = kind(&schema).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+        let raw = json!({ "name": "k", "role": "check", "schema": {}, "batch": 0 });
+        let error = serde_json::from_value::<Kind>(raw).unwrap_err().to_string();
+        assert!(error.contains("batch is 0"), "{error}");
+    }
+}

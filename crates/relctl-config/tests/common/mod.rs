@@ -74,17 +74,23 @@ pub(crate) fn descriptions() -> BTreeMap<Instance, Description> {
             "network": { "type": "object", "x-relctl": { "computed": true } },
         },
     });
+    let pick = json!({
+        "type": "object",
+        "properties": { "newest": { "type": "boolean" }, "number": { "type": "integer" } },
+        "oneOf": [{ "required": ["newest"] }, { "required": ["number"] }],
+    });
     let world = describe(
         "world",
         vec![
-            kind("resource", "service", service),
-            kind("resource", "job", job.clone()),
-            kind("action", "job", job),
-            kind("check", "http", http.clone()),
-            kind("lookup", "find", find),
+            kind("resource", "service", &service),
+            kind("resource", "job", &job),
+            kind("action", "job", &job),
+            kind("check", "http", &http),
+            kind("lookup", "find", &find),
+            kind("lookup", "pick", &pick),
         ],
     );
-    let other = describe("other", vec![kind("check", "http", http)]);
+    let other = describe("other", vec![kind("check", "http", &http)]);
     [("world".to_owned(), world), ("other".to_owned(), other)].into_iter().collect()
 }
 
@@ -92,7 +98,7 @@ fn describe(name: &str, kinds: Vec<Kind>) -> Description {
     Description { name: name.to_owned(), kinds, ..Description::default() }
 }
 
-fn kind(role: &str, name: &str, schema: Value) -> Kind {
+fn kind(role: &str, name: &str, schema: &Value) -> Kind {
     let raw = json!({ "name": name, "role": role, "schema": schema, "batch": 1 });
     serde_json::from_value(raw).unwrap()
 }
