@@ -74,13 +74,13 @@ pub async fn init_on(
     seed: &str,
 ) -> Result<String, LedgerError> {
     let head_place = backend.locate(HEAD);
-    if let Some(entry) = backend.list("entries").await?.first() {
-        if backend.get(HEAD).await?.is_none() {
-            return Err(untrusted(
-                format!("`{head_place}` is missing, although `{entry}` is there"),
-                "restore it from a copy, or choose another place with `--ledger`",
-            ));
-        }
+    if let Some(entry) = backend.list("entries").await?.first()
+        && backend.get(HEAD).await?.is_none()
+    {
+        return Err(untrusted(
+            format!("`{head_place}` is missing, although `{entry}` is there"),
+            "restore it from a copy, or choose another place with `--ledger`",
+        ));
     }
     let lineage = Digest::of(seed.as_bytes()).token().to_owned();
     let first = StoredHead::first(Head {

@@ -62,16 +62,16 @@ pub(crate) async fn read(
     open: bool,
 ) -> Result<Vec<JournalLine>, LedgerError> {
     let replay = replay(backend, operation, open).await?;
-    let folder = folder(operation);
-    let place = backend.locate(&folder);
-    if replay.segments == 0 {
+    let Some(last) = replay.segments.checked_sub(1) else {
+        let place = backend.locate(&folder(operation));
         return Err(missing(&place, "the operation that it belongs to"));
-    }
+    };
     let closed =
         replay.lines.last().is_some_and(|line| matches!(line.event, JournalEvent::Closed { .. }));
     if open || closed {
         return Ok(replay.lines);
     }
+    let place = backend.locate(&segment_path(operation, last));
     Err(damaged(&place, "it ends before the operation was closed"))
 }
 

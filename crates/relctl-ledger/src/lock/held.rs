@@ -17,6 +17,8 @@ use crate::history;
 use crate::journal::{self, OpenJournal};
 use crate::store::{LedgerStore, entry_path, plan_path, plugin_path, snapshot_path};
 
+type Unpack = fn(&[u8], &str) -> Result<Vec<u8>, LedgerError>;
+
 /// The right to write to one ledger.
 pub(crate) struct HeldLock {
     store: LedgerStore,
@@ -54,13 +56,14 @@ impl HeldLock {
         }
     }
 
-    /// Creates an object named by its content. One that is there must be the same.
+    /// Creates an object named by the digest of its content, which is its bytes unless they are to
+    /// be unpacked. One that is there must be the same.
     async fn put(
         &self,
         path: &str,
         bytes: &[u8],
         digest: &Digest,
-        content: impl Fn(&[u8], &str) -> Result<Vec<u8>, LedgerError>,
+        unpack: Option<Unpack>,
     ) -> Result<(), LedgerError> {
         self.lease.check().await?;
         let backend = self.store.backend.as_ref();
@@ -68,7 +71,10 @@ impl HeldLock {
             Swap::Done(_) | Swap::Lost(None) => Ok(()),
             Swap::Lost(Some(there)) => {
                 let place = backend.locate(path);
-                check_digest(&content(&there.bytes, &place)?, digest, &place)
+                match unpack {
+                    Some(unpack) => check_digest(&unpack(&there.bytes, &place)?, digest, &place),
+                    None => check_digest(&there.bytes, digest, &place),
+                }
             }
         }
     }
@@ -98,10 +104,6 @@ async fn write_epoch(
     }
 }
 
-fn as_is(bytes: &[u8], _place: &str) -> Result<Vec<u8>, LedgerError> {
-    Ok(bytes.to_vec())
-}
-
 #[async_trait]
 impl Lock for HeldLock {
     fn head(&self) -> Head {
@@ -123,7 +125,7 @@ impl Lock for HeldLock {
     async fn put_plan(&self, plan: &Plan) -> Result<Digest, LedgerError> {
         let bytes = encode(plan, "the plan")?;
         let digest = Digest::of(&bytes);
-        self.put(&plan_path(&digest), &bytes, &digest, as_is).await?;
+        self.put(&plan_path(&digest), &bytes, &digest, None).await?;
         Ok(digest)
     }
 
@@ -131,20 +133,20 @@ impl Lock for HeldLock {
         let json = encode(snapshot, "the snapshot")?;
         let digest = Digest::of(&json);
         let packed = pack(&json, "the snapshot")?;
-        self.put(&snapshot_path(&digest), &packed, &digest, unpack).await?;
+        self.put(&snapshot_path(&digest), &packed, &digest, Some(unpack)).await?;
         Ok(digest)
     }
 
     async fn put_entry(&self, entry: &Entry) -> Result<Digest, LedgerError> {
         let bytes = encode(entry, "the entry")?;
         let digest = Digest::of(&bytes);
-        self.put(&entry_path(&digest), &bytes, &digest, as_is).await?;
+        self.put(&entry_path(&digest), &bytes, &digest, None).await?;
         Ok(digest)
     }
 
     async fn put_plugin(&self, digest: &Digest, wasm: &[u8]) -> Result<(), LedgerError> {
         check_digest(wasm, digest, "the plugin to be kept")?;
-        self.put(&plugin_path(digest), wasm, digest, as_is).await
+        self.put(&plugin_path(digest), wasm, digest, None).await
     }
 
     async fn swap_head(&self, head: Head) -> Result<(), LedgerError> {

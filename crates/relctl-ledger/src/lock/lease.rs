@@ -137,12 +137,12 @@ impl Lease {
                     return Ok(());
                 }
                 // Only a request to park changes the record of a holder.
-                Written::Lost(Some((now, version))) if now.is_of(&self.nonce, self.epoch) => {
-                    self.state().park.clone_from(&now.park);
-                    *at = (now, version);
+                Written::Lost(Some(now)) if now.0.is_of(&self.nonce, self.epoch) => {
+                    self.state().park.clone_from(&now.0.park);
+                    *at = *now;
                 }
                 Written::Lost(now) => {
-                    let error = self.lost_to(now.map(|(record, _)| record));
+                    let error = self.lost_to(now.map(|now| now.0));
                     self.state().lost = Some(error.clone());
                     return Err(error);
                 }
@@ -189,9 +189,7 @@ impl Lease {
             next.holder = None;
             next.park = None;
             match record::write(self.backend.as_ref(), &mut next, Some(version)).await {
-                Ok(Written::Lost(Some((now, version)))) if now.is_of(&self.nonce, self.epoch) => {
-                    *at = (now, version);
-                }
+                Ok(Written::Lost(Some(now))) if now.0.is_of(&self.nonce, self.epoch) => *at = *now,
                 // Somebody took it over: then it is not held either.
                 Ok(Written::Done(_) | Written::Lost(_)) => break Ok(()),
                 Err(error) => break Err(error),

@@ -54,7 +54,7 @@ pub(super) async fn read(backend: &dyn Backend) -> Result<Option<(Record, Versio
 pub(super) enum Written {
     Done(Version),
     /// It is now this.
-    Lost(Option<(Record, Version)>),
+    Lost(Option<Box<(Record, Version)>>),
 }
 
 /// Writes the lock object over `expected`.
@@ -74,7 +74,8 @@ pub(super) async fn write(
         Swap::Done(version) => Written::Done(version),
         Swap::Lost(None) => Written::Lost(None),
         Swap::Lost(Some(object)) => {
-            Written::Lost(Some((parse(backend, &object.bytes)?, object.version)))
+            let record = parse(backend, &object.bytes)?;
+            Written::Lost(Some(Box::new((record, object.version))))
         }
     })
 }

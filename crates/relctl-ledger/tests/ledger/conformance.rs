@@ -11,7 +11,7 @@ use crate::simulated::{Replies, Simulated};
 use crate::support::{PATIENT, begin, finish, lock, new_on, plan, release, snapshot};
 
 /// The suite. `backend` is empty.
-pub async fn run(backend: Arc<dyn Backend>) {
+pub(crate) async fn run(backend: Arc<dyn Backend>) {
     conditional_writes(backend.as_ref()).await;
     races(backend.clone()).await;
     whole_ledger(backend).await;

@@ -17,17 +17,17 @@ use crate::support::{
 };
 
 /// Locks that expire soon.
-pub const HASTY: Timing =
+pub(crate) const HASTY: Timing =
     Timing { ttl: Duration::from_millis(300), poll: Duration::from_millis(5) };
 
 /// How many rounds of a race; `RELCTL_TEST_RACES` asks for more.
-pub fn rounds() -> u32 {
+pub(crate) fn rounds() -> u32 {
     std::env::var("RELCTL_TEST_RACES").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
 /// Eight contenders take the lock once each in every round, each waiting for the others; no two
 /// hold it at once, and each taking raises the epoch by one.
-pub async fn race(backend: Arc<dyn Backend>, rounds: u32) {
+pub(crate) async fn race(backend: Arc<dyn Backend>, rounds: u32) {
     let timing = Timing { poll: Duration::from_millis(2), ..PATIENT };
     let store = new_on(backend, timing).await;
     let inside = Arc::new(AtomicU32::new(0));
@@ -56,7 +56,7 @@ pub async fn race(backend: Arc<dyn Backend>, rounds: u32) {
 }
 
 /// Eight contenders that do not wait: one wins, the others see it.
-pub async fn rush(backend: Arc<dyn Backend>, rounds: u32) {
+pub(crate) async fn rush(backend: Arc<dyn Backend>, rounds: u32) {
     let store = new_on(backend, PATIENT).await;
     for round in 0..rounds {
         let contenders = (0..8).map(|contender| {
@@ -115,7 +115,7 @@ async fn a_crash_frees_a_directory_at_once() {
 }
 
 /// A holder that stops, is taken over, and wakes: nothing that it does counts.
-pub async fn takeover(backend: Arc<dyn Backend>, timing: Timing) {
+pub(crate) async fn takeover(backend: Arc<dyn Backend>, timing: Timing) {
     let store = new_on(backend.clone(), timing).await;
     let (stop, stopped) = watch::channel(false);
     let stopping = Stopping { inner: backend, stopped };

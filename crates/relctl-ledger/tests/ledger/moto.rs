@@ -85,7 +85,6 @@ async fn s3() {
     conformance::run(moto.backend("conformance")).await;
     let timing = Timing { ttl: Duration::from_secs(4), poll: Duration::from_millis(50) };
     lock::takeover(moto.backend("takeover"), timing).await;
-    let rounds = lock::rounds().div_ceil(10);
-    lock::race(moto.backend("race"), rounds).await;
-    lock::rush(moto.backend("rush"), rounds).await;
+    lock::race(moto.backend("race"), lock::rounds()).await;
+    lock::rush(moto.backend("rush"), lock::rounds()).await;
 }

@@ -17,7 +17,7 @@ struct Disk {
 
 /// How the write at which a process dies ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Death {
+pub(crate) enum Death {
     Before,
     /// Half of what is appended is there; whole objects are there or not.
     During,
@@ -26,7 +26,7 @@ pub enum Death {
 
 /// What a store does to replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replies {
+pub(crate) enum Replies {
     Faithful,
     /// Every second write is done and answered with an error.
     Lost,
@@ -38,7 +38,7 @@ pub enum Replies {
 
 /// One process's view of the disk.
 #[derive(Debug, Clone)]
-pub struct Simulated {
+pub(crate) struct Simulated {
     disk: Arc<Mutex<Disk>>,
     appends: bool,
     replies: Replies,
@@ -55,12 +55,12 @@ struct Life {
 
 impl Simulated {
     /// A directory: files grow, and a crash frees its lock.
-    pub fn directory() -> Self {
+    pub(crate) fn directory() -> Self {
         Self::new(true)
     }
 
     /// An object store.
-    pub fn objects() -> Self {
+    pub(crate) fn objects() -> Self {
         Self::new(false)
     }
 
@@ -74,32 +74,32 @@ impl Simulated {
         }
     }
 
-    pub fn with_replies(&self, replies: Replies) -> Self {
+    pub(crate) fn with_replies(&self, replies: Replies) -> Self {
         Self { replies, ..self.clone() }
     }
 
     /// A new process on the same disk, which dies at its write number `left`, counted from 0.
-    pub fn process(&self, left: Option<u64>, death: Death) -> Self {
+    pub(crate) fn process(&self, left: Option<u64>, death: Death) -> Self {
         self.disk.lock().unwrap().guards.clear();
         Self { life: Arc::new(Mutex::new(Life { left, death, dead: false })), ..self.clone() }
     }
 
-    pub fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.life.lock().unwrap().dead
     }
 
     /// How many writes there were.
-    pub fn writes(&self) -> u64 {
+    pub(crate) fn writes(&self) -> u64 {
         self.disk.lock().unwrap().writes
     }
 
-    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let disk = self.disk.lock().unwrap();
         disk.objects.iter().map(|(path, (bytes, _))| (path.clone(), bytes.clone())).collect()
     }
 
     /// Writes past the ledger; `None` removes.
-    pub fn tamper(&self, path: &str, bytes: Option<&[u8]>) {
+    pub(crate) fn tamper(&self, path: &str, bytes: Option<&[u8]>) {
         let mut disk = self.disk.lock().unwrap();
         disk.writes += 1;
         let version = disk.writes;

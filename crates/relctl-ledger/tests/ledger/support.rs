@@ -12,14 +12,14 @@ use relctl_plan::{
     Plan, PlanKind, Snapshot, Summary,
 };
 
-pub const RELEASE: &str = "shop";
-pub const TIME: &str = "2026-11-22T00:00:00Z";
+pub(crate) const RELEASE: &str = "shop";
+pub(crate) const TIME: &str = "2026-11-22T00:00:00Z";
 
 /// Long enough that no lock expires by accident.
-pub const PATIENT: Timing =
+pub(crate) const PATIENT: Timing =
     Timing { ttl: Duration::from_secs(600), poll: Duration::from_millis(5) };
 
-pub fn place(root: &Path) -> Place {
+pub(crate) fn place(root: &Path) -> Place {
     Place {
         location: Location::Folder(root.to_owned()),
         release: RELEASE.to_owned(),
@@ -28,24 +28,24 @@ pub fn place(root: &Path) -> Place {
     }
 }
 
-pub fn options(place: &Place) -> OpenOptions {
+pub(crate) fn options(place: &Place) -> OpenOptions {
     OpenOptions { place: place.clone(), expected_lineage: None, seen_heads: None, timing: PATIENT }
 }
 
 /// A new ledger in a folder.
-pub async fn new_local(root: &Path) -> LedgerStore {
+pub(crate) async fn new_local(root: &Path) -> LedgerStore {
     relctl_ledger::init(&place(root), "seed").await.unwrap();
     LedgerStore::open(options(&place(root))).await.unwrap()
 }
 
 /// A new ledger on a backend.
-pub async fn new_on(backend: Arc<dyn Backend>, timing: Timing) -> LedgerStore {
+pub(crate) async fn new_on(backend: Arc<dyn Backend>, timing: Timing) -> LedgerStore {
     init_on(backend.as_ref(), RELEASE, None, "seed").await.unwrap();
     open_on(backend, timing).await.unwrap()
 }
 
 /// An existing ledger on a backend.
-pub async fn open_on(
+pub(crate) async fn open_on(
     backend: Arc<dyn Backend>,
     timing: Timing,
 ) -> Result<LedgerStore, LedgerError> {
@@ -53,7 +53,7 @@ pub async fn open_on(
     LedgerStore::open_on(backend, options).await
 }
 
-pub fn holder(nonce: &str) -> Holder {
+pub(crate) fn holder(nonce: &str) -> Holder {
     Holder {
         nonce: nonce.to_owned(),
         actor: "ada".to_owned(),
@@ -66,11 +66,11 @@ pub fn holder(nonce: &str) -> Holder {
     }
 }
 
-pub async fn lock(store: &LedgerStore, nonce: &str) -> Box<dyn Lock> {
+pub(crate) async fn lock(store: &LedgerStore, nonce: &str) -> Box<dyn Lock> {
     store.lock(holder(nonce), Duration::ZERO).await.unwrap()
 }
 
-pub fn plan(head: &Head, version: &str) -> Plan {
+pub(crate) fn plan(head: &Head, version: &str) -> Plan {
     let body = Body {
         release: RELEASE.to_owned(),
         version: version.to_owned(),
@@ -96,21 +96,21 @@ pub fn plan(head: &Head, version: &str) -> Plan {
     Plan::new(body, Meta::default()).unwrap()
 }
 
-pub fn snapshot(version: &str) -> Snapshot {
+pub(crate) fn snapshot(version: &str) -> Snapshot {
     let mut snapshot = Snapshot::empty();
     snapshot.extra.insert("version".to_owned(), version.into());
     snapshot
 }
 
-pub fn opened() -> JournalEvent {
+pub(crate) fn opened() -> JournalEvent {
     JournalEvent::Opened { actor: "ada".to_owned(), host: "build-7".to_owned(), epoch: 1 }
 }
 
-pub fn closed() -> JournalEvent {
+pub(crate) fn closed() -> JournalEvent {
     JournalEvent::Closed { outcome: EntryOutcome::Succeeded }
 }
 
-pub fn operation(id: &str, plan: &Plan, digest: Digest) -> OpenOperation {
+pub(crate) fn operation(id: &str, plan: &Plan, digest: Digest) -> OpenOperation {
     OpenOperation {
         id: id.to_owned(),
         kind: EntryKind::Apply,
@@ -122,7 +122,7 @@ pub fn operation(id: &str, plan: &Plan, digest: Digest) -> OpenOperation {
     }
 }
 
-pub fn entry(head: &Head, open: &OpenOperation, journal: Digest, snapshot: Digest) -> Entry {
+pub(crate) fn entry(head: &Head, open: &OpenOperation, journal: Digest, snapshot: Digest) -> Entry {
     Entry {
         format: Entry::FORMAT,
         serial: head.serial + 1,
@@ -149,7 +149,7 @@ pub fn entry(head: &Head, open: &OpenOperation, journal: Digest, snapshot: Diges
 }
 
 /// Begins an operation: its journal has one line.
-pub async fn begin(lock: &dyn Lock, head: &Head, id: &str) -> Result<Head, LedgerError> {
+pub(crate) async fn begin(lock: &dyn Lock, head: &Head, id: &str) -> Result<Head, LedgerError> {
     let plan = plan(head, id);
     let digest = lock.put_plan(&plan).await?;
     let head = Head { operation: Some(operation(id, &plan, digest)), ..head.clone() };
@@ -160,7 +160,7 @@ pub async fn begin(lock: &dyn Lock, head: &Head, id: &str) -> Result<Head, Ledge
 }
 
 /// Finishes the open operation with an entry.
-pub async fn finish(lock: &dyn Lock, head: &Head) -> Result<Head, LedgerError> {
+pub(crate) async fn finish(lock: &dyn Lock, head: &Head) -> Result<Head, LedgerError> {
     let open = head.operation.clone().unwrap();
     let journal = lock.open_journal(&open.id).await?;
     if !journal.replayed().iter().any(|line| line.event == closed()) {
@@ -176,7 +176,7 @@ pub async fn finish(lock: &dyn Lock, head: &Head) -> Result<Head, LedgerError> {
 }
 
 /// One whole operation under its own lock.
-pub async fn release(store: &LedgerStore, id: &str) -> Head {
+pub(crate) async fn release(store: &LedgerStore, id: &str) -> Head {
     let lock = lock(store, id).await;
     let head = begin(&*lock, &lock.head(), id).await.unwrap();
     let head = finish(&*lock, &head).await.unwrap();
@@ -186,7 +186,7 @@ pub async fn release(store: &LedgerStore, id: &str) -> Head {
 
 /// Asserts what kind of error it is and that it names `what`.
 #[track_caller]
-pub fn assert_error<T: std::fmt::Debug>(
+pub(crate) fn assert_error<T: std::fmt::Debug>(
     result: Result<T, LedgerError>,
     kind: LedgerErrorKind,
     what: &str,
