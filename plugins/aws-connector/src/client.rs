@@ -128,6 +128,7 @@ macro_rules! client_config {
             .region($sdk::config::Region::new("us-east-1"))
             .http_client($connector)
             .allow_no_auth()
+            .identity_cache($sdk::config::IdentityCache::no_cache())
             .retry_config($sdk::config::retry::RetryConfig::disabled())
             .timeout_config($sdk::config::timeout::TimeoutConfig::disabled())
             .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())

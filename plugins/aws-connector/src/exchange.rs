@@ -1,8 +1,9 @@
 //! The JSON that really crosses, below the SDK's types.
 //!
 //! A field that AWS added after this SDK was made is unknown to the SDK's types and would be lost
-//! on the way through them: read, recorded, registered again without it. So the bodies of
-//! documents are taken and given as JSON, while operations, protocol and errors are the SDK's.
+//! on the way through them: read, recorded, registered again without it. So bodies are given and
+//! taken as JSON. The SDK's shapes are then dead weight, 100 kB of wasm for each operation: one
+//! small operation of the SDK carries them all, and its target and its body are replaced.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,16 +17,17 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use serde_json::Value;
 
-/// Gives one call its JSON body and keeps the JSON of its reply.
+/// Gives one call its operation and its JSON body, and keeps the JSON of its reply.
 #[derive(Debug, Clone)]
 pub struct Exchange {
+    operation: &'static str,
     body: Vec<u8>,
     reply: Arc<Mutex<Value>>,
 }
 
 impl Exchange {
-    pub fn new(body: &Value) -> Self {
-        Self { body: body.to_string().into_bytes(), reply: Arc::default() }
+    pub fn new(operation: &'static str, body: &Value) -> Self {
+        Self { operation, body: body.to_string().into_bytes(), reply: Arc::default() }
     }
 
     /// The reply, `null` before there is one.
@@ -46,6 +48,10 @@ impl Intercept for Exchange {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let service = target.rsplit_once('.').map_or("", |(service, _)| service);
+        let target = format!("{service}.{}", self.operation);
+        request.headers_mut().try_insert("x-amz-target", target)?;
         *request.body_mut() = SdkBody::from(self.body.clone());
         request.headers_mut().insert("content-length", self.body.len().to_string());
         Ok(())
@@ -63,20 +69,4 @@ impl Intercept for Exchange {
         *self.reply.lock().unwrap_or_else(PoisonError::into_inner) = reply;
         Ok(())
     }
-}
-
-/// Calls an operation of an SDK client with a JSON body; gives the reply as JSON.
-#[macro_export]
-macro_rules! call {
-    ($service:literal, $writes:expr, $client:expr, $operation:ident, $name:literal, $body:expr) => {{
-        let exchange = $crate::Exchange::new(&$body);
-        let sent = $client.$operation().customize().interceptor(exchange.clone()).send();
-        match $crate::block_on(sent) {
-            Ok(_) => Ok(exchange.reply()),
-            Err(error) => {
-                let is_write = $writes.iter().any(|(name, _)| *name == $name);
-                Err($crate::Problem::of($service, $name, is_write, &error))
-            }
-        }
-    }};
 }

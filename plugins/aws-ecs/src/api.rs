@@ -1,7 +1,7 @@
 //! The calls to ECS that this plugin makes, each by name, with the limits of the API.
 
 use aws_connector::json::Object;
-use aws_connector::{Connector, Problem, Writes, client_config};
+use aws_connector::{Connector, Exchange, Problem, Writes, block_on, client_config};
 use aws_sdk_ecs::Client;
 use relctl_sdk::{Host, Replay};
 use serde_json::{Value, json};
@@ -46,12 +46,6 @@ pub(crate) struct Ecs {
     client: Client,
 }
 
-macro_rules! call {
-    ($ecs:ident, $operation:ident, $name:literal, $body:expr) => {
-        aws_connector::call!("ecs", WRITES, $ecs.client, $operation, $name, $body)
-    };
-}
-
 type Answer = Result<Value, Problem>;
 
 impl Ecs {
@@ -60,10 +54,23 @@ impl Ecs {
         Self { client: Client::from_conf(client_config!(aws_sdk_ecs, connector)) }
     }
 
+    /// Carries one operation of ECS. The SDK's smallest one lends its pipeline.
+    fn call(&self, operation: &'static str, body: &Value) -> Answer {
+        let exchange = Exchange::new(operation, body);
+        let carrier = self.client.list_clusters().customize().interceptor(exchange.clone());
+        match block_on(carrier.send()) {
+            Ok(_) => Ok(exchange.reply()),
+            Err(error) => {
+                let is_write = WRITES.iter().any(|(name, _)| *name == operation);
+                Err(Problem::of("ecs", operation, is_write, &error))
+            }
+        }
+    }
+
     /// The clusters of these names, without those that are not there.
     pub(crate) fn clusters(&self, names: &[String]) -> Result<Vec<Object>, Problem> {
         let body = json!({ "clusters": names, "include": ["TAGS", "SETTINGS", "CONFIGURATIONS"] });
-        let answer = call!(self, describe_clusters, "DescribeClusters", body)?;
+        let answer = self.call("DescribeClusters", &body)?;
         Ok(objects(&answer, "clusters"))
     }
 
@@ -73,7 +80,7 @@ impl Ecs {
         let mut found = Vec::new();
         for names in names.chunks(SERVICES_PER_CALL) {
             let body = json!({ "cluster": cluster, "services": names, "include": ["TAGS"] });
-            let answer = call!(self, describe_services, "DescribeServices", body)?;
+            let answer = self.call("DescribeServices", &body)?;
             found.extend(objects(&answer, "services"));
         }
         Ok(found)
@@ -83,7 +90,7 @@ impl Ecs {
     /// there is none.
     pub(crate) fn task_definition(&self, which: &str) -> Result<Option<Value>, Problem> {
         let body = json!({ "taskDefinition": which, "include": ["TAGS"] });
-        match call!(self, describe_task_definition, "DescribeTaskDefinition", body) {
+        match self.call("DescribeTaskDefinition", &body) {
             Ok(answer) => Ok(Some(answer)),
             // ECS has no code of its own for it: "Unable to describe task definition".
             Err(problem) if problem.is("ClientException") => Ok(None),
@@ -98,7 +105,7 @@ impl Ecs {
         most: usize,
     ) -> Result<Vec<String>, Problem> {
         let body = json!({ "familyPrefix": family, "status": "ACTIVE", "sort": "DESC", "maxResults": 100 });
-        let answer = call!(self, list_task_definitions, "ListTaskDefinitions", body)?;
+        let answer = self.call("ListTaskDefinitions", &body)?;
         let mut arns: Vec<String> = strings(&answer, "taskDefinitionArns")
             .into_iter()
             .filter(|arn| crate::arn::family_of(arn) == Some(family))
@@ -111,46 +118,46 @@ impl Ecs {
 
     pub(crate) fn register_task_definition(&self, body: Object) -> Answer {
         let body = Value::Object(body);
-        call!(self, register_task_definition, "RegisterTaskDefinition", body)
+        self.call("RegisterTaskDefinition", &body)
     }
 
     pub(crate) fn create_service(&self, body: &Value) -> Answer {
-        call!(self, create_service, "CreateService", body)
+        self.call("CreateService", body)
     }
 
     pub(crate) fn update_service(&self, body: &Value) -> Answer {
-        call!(self, update_service, "UpdateService", body)
+        self.call("UpdateService", body)
     }
 
     pub(crate) fn delete_service(&self, cluster: &str, name: &str) -> Answer {
         let body = json!({ "cluster": cluster, "service": name });
-        call!(self, delete_service, "DeleteService", body)
+        self.call("DeleteService", &body)
     }
 
     pub(crate) fn create_cluster(&self, body: &Value) -> Answer {
-        call!(self, create_cluster, "CreateCluster", body)
+        self.call("CreateCluster", body)
     }
 
     pub(crate) fn update_cluster(&self, body: &Value) -> Answer {
-        call!(self, update_cluster, "UpdateCluster", body)
+        self.call("UpdateCluster", body)
     }
 
     pub(crate) fn delete_cluster(&self, name: &str) -> Answer {
-        call!(self, delete_cluster, "DeleteCluster", json!({ "cluster": name }))
+        self.call("DeleteCluster", &json!({ "cluster": name }))
     }
 
     pub(crate) fn tag(&self, arn: &str, tags: &[Value]) -> Answer {
         let body = json!({ "resourceArn": arn, "tags": tags });
-        call!(self, tag_resource, "TagResource", body)
+        self.call("TagResource", &body)
     }
 
     pub(crate) fn untag(&self, arn: &str, keys: &[String]) -> Answer {
         let body = json!({ "resourceArn": arn, "tagKeys": keys });
-        call!(self, untag_resource, "UntagResource", body)
+        self.call("UntagResource", &body)
     }
 
     pub(crate) fn run_task(&self, body: &Value) -> Answer {
-        call!(self, run_task, "RunTask", body)
+        self.call("RunTask", body)
     }
 
     /// The ARNs of tasks, running or stopped as `status` says.
@@ -163,7 +170,7 @@ impl Ecs {
         let (name, value) = filter;
         let body =
             json!({ "cluster": cluster, *name: value, "desiredStatus": status, "maxResults": 100 });
-        let answer = call!(self, list_tasks, "ListTasks", body)?;
+        let answer = self.call("ListTasks", &body)?;
         Ok(strings(&answer, "taskArns"))
     }
 
@@ -174,7 +181,7 @@ impl Ecs {
         }
         let arns: Vec<&String> = arns.iter().take(100).collect();
         let body = json!({ "cluster": cluster, "tasks": arns });
-        let answer = call!(self, describe_tasks, "DescribeTasks", body)?;
+        let answer = self.call("DescribeTasks", &body)?;
         Ok(objects(&answer, "tasks"))
     }
 
@@ -186,7 +193,7 @@ impl Ecs {
         service: &str,
     ) -> Result<Option<Vec<Object>>, Problem> {
         let body = json!({ "cluster": cluster, "service": service, "maxResults": 20 });
-        match call!(self, list_service_deployments, "ListServiceDeployments", body) {
+        match self.call("ListServiceDeployments", &body) {
             Ok(answer) => Ok(Some(objects(&answer, "serviceDeployments"))),
             Err(problem) if problem.is_not_implemented() => Ok(None),
             Err(problem) => Err(problem),
@@ -196,14 +203,14 @@ impl Ecs {
     /// One of them, by its ARN.
     pub(crate) fn service_deployment(&self, arn: &str) -> Result<Option<Object>, Problem> {
         let body = json!({ "serviceDeploymentArns": [arn] });
-        let answer = call!(self, describe_service_deployments, "DescribeServiceDeployments", body)?;
+        let answer = self.call("DescribeServiceDeployments", &body)?;
         Ok(objects(&answer, "serviceDeployments").into_iter().next())
     }
 
     /// Takes a deployment in flight back to what ran before it.
     pub(crate) fn roll_back_deployment(&self, arn: &str) -> Answer {
         let body = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
-        call!(self, stop_service_deployment, "StopServiceDeployment", body)
+        self.call("StopServiceDeployment", &body)
     }
 }
 

@@ -14,6 +14,9 @@ pub(crate) const LINEAGE_TAG: &str = "relctl:lineage";
 /// Tags that hold restart triggers begin so.
 pub(crate) const TRIGGER_TAG: &str = "relctl:trigger:";
 
+/// The tag that a forced restart leaves: the step's token, and the deployment that was there before.
+pub(crate) const RESTART_TAG: &str = "relctl:restart";
+
 /// What is the same for AWS and for Terraform but for the spelling of the name: AWS's in
 /// `DescribeServices`, and here.
 const PLAIN: &[(&str, &str)] = &[
@@ -122,6 +125,12 @@ pub(crate) fn of_answer(service: &Object) -> Object {
     document
 }
 
+/// The value of a tag in AWS's answer.
+pub(crate) fn tag(service: &Object, key: &str) -> Option<String> {
+    let tags = tags_to_map(service.get("tags")?.clone());
+    tags.get(key)?.as_str().map(str::to_owned)
+}
+
 /// The deployments in AWS's answer.
 pub(crate) fn deployments(service: &Object) -> Vec<Object> {
     crate::api::objects(&Value::Object(service.clone()), "deployments")
@@ -155,7 +164,7 @@ fn split_tags(tags: Object, document: &mut Object) {
             triggers.insert(trigger.to_owned(), value);
         } else if key == LINEAGE_TAG {
             document.insert("lineage".to_owned(), value);
-        } else if !key.starts_with("aws:") {
+        } else if !key.starts_with("aws:") && key != RESTART_TAG {
             own.insert(key, value);
         }
     }

@@ -1,13 +1,15 @@
 //! Creates, changes and deletes a service.
 
 use aws_connector::json::{Object, tags_to_list, text};
-use relctl_sdk::{Attempt, Document, Failure, Host, Level, Progress, Step, Value, Verb};
+use relctl_sdk::{Attempt, Change, Document, Failure, Host, Level, Progress, Step, Value, Verb};
+use serde_json::json;
 
 use super::body::{self, TagChanges};
-use super::canonical;
+use super::canonical::{self, RESTART_TAG};
 use super::rollout::{Goal, Wait};
 use super::{identity, is_there, makes_deployment};
 use crate::api::Ecs;
+use crate::arn;
 
 /// Does a step, up to where there is something to wait for.
 pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> {
@@ -19,8 +21,9 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
         (Verb::Delete, Some(_)) => delete(host, &ecs, cluster, name),
         (Verb::Create, None) => create(host, &ecs, step),
         (Verb::Create, Some(service)) if is_ours(&service, step) => {
-            let id = primary(&service).and_then(|d| text(&d, "id").map(str::to_owned));
-            Ok(wait(host, step, Goal::Deployment(id)).pending("created, starting".to_owned()))
+            let goal = Goal::Deployment(primary_id(&service));
+            Ok(wait(host, step, &canonical::of_answer(&service), goal)
+                .pending("created".to_owned()))
         }
         (Verb::Create, Some(_)) => Err(Failure::Precondition(format!(
             "service `{name}` of cluster `{cluster}` exists already; plan again to adopt it"
@@ -42,105 +45,109 @@ fn primary(service: &Object) -> Option<Object> {
     canonical::deployments(service).into_iter().find(|d| text(d, "status") == Some("PRIMARY"))
 }
 
-fn wait(host: &impl Host, step: &Step, goal: Goal) -> Wait {
-    let change = &step.change;
-    let wanted = change.desired_field("task_definition").text();
-    let definition = wanted.or(change.observed_text("task_definition")).unwrap_or_default();
-    Wait { goal, definition: definition.to_owned(), since_ms: host.now_ms() }
+fn primary_id(service: &Object) -> Option<String> {
+    primary(service).and_then(|deployment| text(&deployment, "id").map(str::to_owned))
+}
+
+/// What to wait for; `now` is the service as it is.
+fn wait(host: &impl Host, step: &Step, now: &Object, goal: Goal) -> Wait {
+    let wanted = step.change.desired_field("task_definition").text();
+    let definition = wanted.or_else(|| text(now, "task_definition")).unwrap_or_default().to_owned();
+    Wait { goal, definition, since_ms: host.now_ms() }
 }
 
 fn create(host: &impl Host, ecs: &Ecs, step: &Step) -> Result<Progress, Failure> {
     let desired = step.change.desired.clone().unwrap_or_default().value;
     let answer = ecs.create_service(&body::create(&desired, &step.lineage, &step.token))?;
     let service = service_in(&answer)?;
-    let id = primary(&service).and_then(|d| text(&d, "id").map(str::to_owned));
-    Ok(wait(host, step, Goal::Deployment(id)).pending("created, starting".to_owned()))
+    let goal = Goal::Deployment(primary_id(&service));
+    Ok(wait(host, step, &canonical::of_answer(&service), goal).pending("created".to_owned()))
 }
 
 fn delete(host: &impl Host, ecs: &Ecs, cluster: &str, name: &str) -> Result<Progress, Failure> {
-    ecs.update_service(
-        &serde_json::json!({ "cluster": cluster, "service": name, "desiredCount": 0 }),
-    )?;
+    let drained = json!({ "cluster": cluster, "service": name, "desiredCount": 0 });
+    ecs.update_service(&drained)?;
     ecs.delete_service(cluster, name)?;
     let wait = Wait { goal: Goal::Gone, definition: String::new(), since_ms: host.now_ms() };
     Ok(wait.pending("draining".to_owned()))
 }
 
+/// Changes what differs. The plan's observation is not there at a second attempt, so everything is
+/// compared with the service as it is now.
 fn update(host: &impl Host, ecs: &Ecs, step: &Step, before: &Object) -> Result<Progress, Failure> {
-    let arn = text(before, "serviceArn").unwrap_or_default().to_owned();
-    change_tags(ecs, &arn, &body::tag_changes(&step.change, &step.lineage)).or_else(|failure| {
-        // Whose a service is, is worth a tag, but not a failed release.
-        let only_lineage = !step.change.paths.iter().any(|path| super::top(path) == "tags");
-        if only_lineage {
-            host.log(
-                Level::Warn,
-                &format!("the service was not tagged with its ledger: {failure:?}"),
-            );
-            Ok(())
-        } else {
-            Err(failure)
-        }
-    })?;
-    let deploys = makes_deployment(&step.change);
-    let id_before = primary(before).and_then(|d| text(&d, "id").map(str::to_owned));
-    let started = if deploys && step.attempt == Attempt::Again {
-        earlier_attempt(step, before)
-    } else {
-        None
-    };
-    let goal = match (started, body::update(&step.change)) {
-        (Some(id), _) => Some(Goal::Deployment(Some(id))),
+    let now = canonical::of_answer(before);
+    let arn = text(&now, "arn").unwrap_or_default();
+    let mut change = step.change.clone();
+    change.observed = Some(now.clone());
+    set_own_tags(host, ecs, arn, &change, &step.lineage)?;
+
+    let earlier = if step.attempt == Attempt::Again { earlier_attempt(step, before) } else { None };
+    let goal = match (earlier, body::update(&change)) {
+        (Some(goal), _) => Some(goal),
         (None, None) => None,
-        (None, Some(body)) => {
-            if let Some(arn) = take_back(ecs, step, before, &body)? {
-                Some(Goal::RolledBack(arn))
-            } else {
-                let after = send(ecs, step, &body)?;
-                let id = primary(&after).and_then(|d| text(&d, "id").map(str::to_owned));
-                if deploys {
-                    Some(Goal::Deployment(id.filter(|id| Some(id) != id_before.as_ref())))
-                } else {
-                    let counts = step.change.paths.iter().any(|path| path == "/desired_count");
-                    counts.then_some(Goal::Count)
-                }
-            }
-        }
+        (None, Some(body)) => match take_back(ecs, step, before, &body)? {
+            Some(arn) => Some(Goal::RolledBack(arn)),
+            None => told(ecs, step, before, &body)?,
+        },
     };
-    change_tags(ecs, &arn, &body::trigger_changes(&step.change))?;
+    change_tags(ecs, arn, &body::trigger_changes(&change))?;
     if let Some(goal) = goal {
-        Ok(wait(host, step, goal).pending("the service is told".to_owned()))
-    } else {
-        let (cluster, name) = identity(&step.change.subject)?;
-        let service = ecs.services(cluster, &[name.to_owned()])?.into_iter().next();
-        let service = service.unwrap_or_default();
-        Ok(Progress::Done(Document::known(canonical::of_answer(&service))))
+        return Ok(wait(host, step, &now, goal).pending("the service is told".to_owned()));
     }
+    let service = look(ecs, step)?;
+    Ok(Progress::Done(Document::known(canonical::of_answer(&service))))
 }
 
-/// The deployment that an earlier attempt of this step made: one that was not there when the step
-/// began, and that runs what is wanted. Without this look a restart could happen twice.
-fn earlier_attempt(step: &Step, service: &Object) -> Option<String> {
-    let at_begin = step.change.observed_text("deployment_id");
-    let wanted = step.change.desired_field("task_definition").text();
+/// Tells the service, and says what to wait for.
+fn told(ecs: &Ecs, step: &Step, before: &Object, body: &Value) -> Result<Option<Goal>, Failure> {
+    if is_forced(body) {
+        // Says to a second attempt whether the restart happened.
+        let mark = format!("{} {}", step.token, primary_id(before).unwrap_or_default());
+        let arn = text(before, "serviceArn").unwrap_or_default();
+        ecs.tag(arn, &[json!({ "key": RESTART_TAG, "value": mark })])?;
+    }
+    let after = send(ecs, step, before, body)?;
+    if makes_deployment(&step.change) {
+        let new = primary_id(&after).filter(|id| Some(id) != primary_id(before).as_ref());
+        return Ok(Some(Goal::Deployment(new)));
+    }
+    let counts = step.change.paths.iter().any(|path| path == "/desired_count");
+    Ok(counts.then_some(Goal::Count))
+}
+
+fn is_forced(body: &Value) -> bool {
+    body.get("forceNewDeployment").is_some()
+}
+
+/// What an earlier attempt of this step began. `None`: nothing was begun that must not happen twice.
+fn earlier_attempt(step: &Step, service: &Object) -> Option<Goal> {
+    if !makes_deployment(&step.change) {
+        return None;
+    }
+    if step.change.paths.iter().any(|path| super::top(path) == "restart_triggers") {
+        let id = primary_id(service)?;
+        let mark = canonical::tag(service, RESTART_TAG)?;
+        let (token, at_begin) = mark.split_once(' ')?;
+        return (token == step.token && at_begin != id).then_some(Goal::Deployment(Some(id)));
+    }
+    let now = canonical::of_answer(service);
+    let definition = text(&now, "task_definition")?;
     let primary = primary(service)?;
-    let id = text(&primary, "id")?;
-    let runs = canonical::of_answer(service);
-    let right = wanted.is_none_or(|wanted| text(&runs, "task_definition") == Some(wanted));
-    (Some(id) != at_begin && right).then(|| id.to_owned())
+    let runs = text(&primary, "taskDefinition").map(arn::family_revision);
+    let shown = runs == Some(arn::family_revision(definition));
+    let id = text(&primary, "id").filter(|_| shown).map(str::to_owned);
+    is_as_wanted(step, &now).then_some(Goal::Deployment(id))
 }
 
 /// Sends the change. A lost reply is looked into at once: either the service is as wanted, or
 /// nobody can say.
-fn send(ecs: &Ecs, step: &Step, body: &Value) -> Result<Object, Failure> {
+fn send(ecs: &Ecs, step: &Step, before: &Object, body: &Value) -> Result<Object, Failure> {
     match ecs.update_service(body) {
         Ok(answer) => service_in(&answer),
         Err(problem) if problem.is_unknown() => {
-            let (cluster, name) = identity(&step.change.subject)?;
-            let service = ecs.services(cluster, &[name.to_owned()])?.into_iter().next();
-            let service = service.unwrap_or_default();
-            let forced = body.get("forceNewDeployment").is_some();
-            let done = if forced {
-                earlier_attempt(step, &service).is_some()
+            let service = look(ecs, step)?;
+            let done = if is_forced(body) {
+                primary_id(&service) != primary_id(before)
             } else {
                 is_as_wanted(step, &canonical::of_answer(&service))
             };
@@ -150,11 +157,18 @@ fn send(ecs: &Ecs, step: &Step, body: &Value) -> Result<Object, Failure> {
     }
 }
 
-/// Whether the changed fields are what they shall be, as far as they can be compared.
+fn look(ecs: &Ecs, step: &Step) -> Result<Object, Failure> {
+    let (cluster, name) = identity(&step.change.subject)?;
+    let found = ecs.services(cluster, &[name.to_owned()])?.into_iter().find(is_there);
+    found.ok_or_else(|| Failure::Unknown(format!("service `{name}` is not shown any more")))
+}
+
+/// Whether the changed fields are what they shall be.
 fn is_as_wanted(step: &Step, now: &Object) -> bool {
     let desired = step.change.desired.clone().unwrap_or_default().value;
     let (desired, now) = (Value::Object(desired), Value::Object(now.clone()));
-    step.change.paths.iter().filter(|path| super::top(path) != "tags").all(|path| {
+    let said = |path: &&String| !matches!(super::top(path), "tags" | "restart_triggers");
+    step.change.paths.iter().filter(said).all(|path| {
         let want = desired.pointer(path).filter(|value| !value.is_null());
         want == now.pointer(path).filter(|value| !value.is_null())
     })
@@ -189,6 +203,27 @@ fn take_back(
         Ok(_) => Ok(Some(arn.to_owned())),
         Err(problem) if problem.is_not_implemented() => Ok(None),
         Err(problem) => Err(problem.into()),
+    }
+}
+
+/// Sets the declared tags, and whose the service is. The latter is worth a tag, but not a failed
+/// release.
+fn set_own_tags(
+    host: &impl Host,
+    ecs: &Ecs,
+    arn: &str,
+    change: &Change,
+    lineage: &str,
+) -> Result<(), Failure> {
+    let result = change_tags(ecs, arn, &body::tag_changes(change, lineage));
+    let declared = change.paths.iter().any(|path| super::top(path) == "tags");
+    match result {
+        Err(failure) if !declared => {
+            let message = format!("the service was not tagged with its ledger: {failure:?}");
+            host.log(Level::Warn, &message);
+            Ok(())
+        }
+        result => result,
     }
 }
 

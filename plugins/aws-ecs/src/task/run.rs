@@ -249,10 +249,13 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
     };
     let definition_arn = text(&desired, "task_definition").unwrap_or_default();
     match ending::judge(&task, &wait.container) {
-        Ending::Running(state) if waited > step.timeout_ms => Err(Failure::Unknown(format!(
-            "{arn} is {state} after {} s. It was not stopped, since half a migration may be worse; see its log, stop it if you must (`aws ecs stop-task`), and resume",
-            step.timeout_ms / 1000
-        ))),
+        // Before relctl's own clock runs out, so that the person is told what this is.
+        Ending::Running(state) if waited + 2 * u64::from(LOOK_AGAIN_MS) > step.timeout_ms => {
+            Err(Failure::Unknown(format!(
+                "{arn} is {state} after {} s. It was not stopped, since half a migration may be worse; see its log, stop it if you must (`aws ecs stop-task`), and resume",
+                waited / 1000
+            )))
+        }
         Ending::Running(state) => Ok(wait.pending(&format!("{} is {state}", arn::name_of(arn)))),
         Ending::Succeeded => {
             let definition = definition_of(&ecs, definition_arn).unwrap_or_default();

@@ -17,7 +17,20 @@ pub(crate) fn merged(base: Option<&Object>, desired: &Object) -> Object {
     for name in COMPUTED {
         content.remove(*name);
     }
+    for container in entries(&mut content, "container_definitions") {
+        drop_emptied(container, "environment");
+        drop_emptied(container, "secrets");
+    }
+    drop_emptied(&mut content, "container_definitions");
+    drop_emptied(&mut content, "volume");
     content
+}
+
+/// Drops the entries of a keyed list of which every field was removed.
+fn drop_emptied(map: &mut Object, list: &str) {
+    if let Some(Value::Object(entries)) = map.get_mut(list) {
+        entries.retain(|_, entry| !aws_connector::json::is_empty(entry));
+    }
 }
 
 /// Returns the hash by which two revisions are recognised as the same. Tags are not content: they
@@ -114,6 +127,19 @@ mod tests {
             json!({ "family": "web", "cpu": "256", "containerDefinitions": [
                 { "name": "api", "image": "api:2", "essential": true, "environment": [{ "name": "PASSWORD", "value": "hunter2" }] },
                 { "name": "proxy", "image": "envoy:1", "essential": true } ] })
+        );
+    }
+
+    #[test]
+    fn an_entry_of_which_everything_is_removed_goes() {
+        let base = object(json!({ "container_definitions": {
+            "api": { "name": "api", "environment": { "A": { "name": "A", "value": "1" }, "B": { "name": "B", "value": "2" } } },
+            "sidecar": { "name": "sidecar", "image": "x" } } }));
+        let desired = object(json!({ "container_definitions": {
+            "api": { "environment": { "A": { "name": null, "value": null } } }, "sidecar": { "name": null, "image": null } } }));
+        assert_eq!(
+            Value::Object(merged(Some(&base), &desired)),
+            json!({ "container_definitions": { "api": { "name": "api", "environment": { "B": { "name": "B", "value": "2" } } } } })
         );
     }
 

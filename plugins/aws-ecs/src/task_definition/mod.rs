@@ -68,10 +68,10 @@ fn observe_one(ecs: &Ecs, subject: &Subject, running: &Running) -> Result<Option
     }
     let family = documents::identity(subject, "family")?;
     let newest = ecs.task_definition(family)?;
-    let Some((cluster, service)) = from_of(subject) else {
+    if from_of(subject).is_none() {
         return Ok(newest.and_then(|answer| read(&answer, subject)));
-    };
-    let arn = running.of(&cluster, &service)?;
+    }
+    let arn = running.arn(subject)?;
     let newest_arn = newest.as_ref().and_then(arn_in);
     if newest_arn == Some(&arn) {
         return Ok(newest.and_then(|answer| read(&answer, subject)));
@@ -81,7 +81,7 @@ fn observe_one(ecs: &Ecs, subject: &Subject, running: &Running) -> Result<Option
     });
     let answer = ecs.task_definition(&arn)?.ok_or_else(|| {
         Failure::NotFound(format!(
-            "service `{service}` runs {}, which is deleted; give the whole task definition, without `from`",
+            "the service of `from` runs {}, which is deleted; give the whole task definition, without `from`",
             arn::family_revision(&arn)
         ))
     })?;
@@ -112,9 +112,10 @@ impl Running {
         Self(wanted.into_iter().map(look).collect())
     }
 
-    /// The ARN of the task definition that a service runs.
-    fn of(&self, cluster: &str, service: &str) -> Result<String, Failure> {
-        let found = self.0.iter().find(|(name, _)| name == cluster).map(|(_, found)| found);
+    /// The ARN of the task definition that a subject's service runs.
+    fn arn(&self, subject: &Subject) -> Result<String, Failure> {
+        let (cluster, service) = from_of(subject).unwrap_or_default();
+        let found = self.0.iter().find(|(name, _)| *name == cluster).map(|(_, found)| found);
         let services = match found {
             Some(Ok(services)) => services.as_slice(),
             Some(Err(failure)) => return Err(failure.clone()),
@@ -123,7 +124,7 @@ impl Running {
         services
             .iter()
             .filter(|found| text(found, "status") != Some("INACTIVE"))
-            .find(|found| text(found, "serviceName") == Some(arn::name_of(service)))
+            .find(|found| text(found, "serviceName") == Some(arn::name_of(&service)))
             .map(crate::service::of_answer)
             .and_then(|found| text(&found, "task_definition").map(str::to_owned))
             .ok_or_else(|| {

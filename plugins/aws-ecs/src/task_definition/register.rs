@@ -3,7 +3,7 @@
 use aws_connector::json::{Object, tags_to_list, text};
 use relctl_sdk::{Document, Failure, Host, Level, Step, Value, Verb};
 
-use super::{arn_in, body, content_of, is_whole, read};
+use super::{Running, arn_in, body, content_of, is_whole, read};
 use crate::api::Ecs;
 use crate::arn;
 
@@ -74,10 +74,16 @@ fn base_of(ecs: &Ecs, step: &Step, desired: &Object) -> Result<Option<(Object, V
             .map(|answer| (content_of(&answer), answer))
             .filter(|(content, _)| same(content)));
     }
-    let observed = change.observed.as_ref().and_then(|observed| text(observed, "arn"));
-    let Some(arn) = observed.filter(|_| !is_whole(desired)) else { return Ok(None) };
-    let answer = ecs.task_definition(arn)?.ok_or_else(|| {
-        Failure::Precondition(format!("{} is deleted; plan again", arn::family_revision(arn)))
+    if is_whole(desired) {
+        return Ok(None);
+    }
+    // A second attempt is not told what was observed; the service runs the same still.
+    let arn = match change.observed_text("arn") {
+        Some(arn) => arn.to_owned(),
+        None => Running::look(ecs, std::slice::from_ref(&change.subject)).arn(&change.subject)?,
+    };
+    let answer = ecs.task_definition(&arn)?.ok_or_else(|| {
+        Failure::Precondition(format!("{} is deleted; plan again", arn::family_revision(&arn)))
     })?;
     Ok(Some((content_of(&answer), answer)))
 }

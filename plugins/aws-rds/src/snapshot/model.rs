@@ -1,0 +1,139 @@
+//! Snapshots of instances and of clusters, which RDS tells apart by name only.
+
+use aws_connector::json::Object;
+use aws_sdk_rds::primitives::DateTime;
+use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot};
+use relctl_sdk::{Document, Map};
+use serde_json::json;
+
+use crate::api::tag_map;
+
+/// What a snapshot is taken of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Instance(String),
+    Cluster(String),
+}
+
+impl Source {
+    pub(crate) fn identifier(&self) -> &str {
+        match self {
+            Self::Instance(identifier) | Self::Cluster(identifier) => identifier,
+        }
+    }
+}
+
+/// How a kind names its fields.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) source: &'static str,
+    pub(crate) identifier: &'static str,
+    arn: &'static str,
+    of_cluster: bool,
+}
+
+impl Names {
+    pub(crate) fn of_kind(kind: &str) -> Self {
+        if kind == "aws_db_cluster_snapshot" {
+            Self {
+                source: "db_cluster_identifier",
+                identifier: "db_cluster_snapshot_identifier",
+                arn: "db_cluster_snapshot_arn",
+                of_cluster: true,
+            }
+        } else {
+            Self {
+                source: "db_instance_identifier",
+                identifier: "db_snapshot_identifier",
+                arn: "db_snapshot_arn",
+                of_cluster: false,
+            }
+        }
+    }
+
+    pub(crate) fn source_of(&self, identifier: &str) -> Source {
+        let identifier = identifier.to_owned();
+        if self.of_cluster { Source::Cluster(identifier) } else { Source::Instance(identifier) }
+    }
+}
+
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Snapshot {
+    pub(crate) identifier: String,
+    arn: String,
+    pub(crate) source: String,
+    pub(crate) status: String,
+    pub(crate) percent: i32,
+    /// Milliseconds since 1970; `None` while it is being taken.
+    pub(crate) created_ms: Option<i64>,
+    engine: String,
+    engine_version: String,
+    encrypted: bool,
+    pub(crate) is_manual: bool,
+    pub(crate) tags: Object,
+}
+
+impl Snapshot {
+    pub(crate) fn of_instance(snapshot: &DbSnapshot) -> Self {
+        Self {
+            identifier: owned(snapshot.db_snapshot_identifier()),
+            arn: owned(snapshot.db_snapshot_arn()),
+            source: owned(snapshot.db_instance_identifier()),
+            status: owned(snapshot.status()),
+            percent: snapshot.percent_progress().unwrap_or_default(),
+            created_ms: milliseconds(snapshot.snapshot_create_time()),
+            engine: owned(snapshot.engine()),
+            engine_version: owned(snapshot.engine_version()),
+            encrypted: snapshot.encrypted().unwrap_or_default(),
+            is_manual: snapshot.snapshot_type().is_none_or(|kind| kind == "manual"),
+            tags: tag_map(snapshot.tag_list()),
+        }
+    }
+
+    pub(crate) fn of_cluster(snapshot: &DbClusterSnapshot) -> Self {
+        Self {
+            identifier: owned(snapshot.db_cluster_snapshot_identifier()),
+            arn: owned(snapshot.db_cluster_snapshot_arn()),
+            source: owned(snapshot.db_cluster_identifier()),
+            status: owned(snapshot.status()),
+            percent: snapshot.percent_progress().unwrap_or_default(),
+            created_ms: milliseconds(snapshot.snapshot_create_time()),
+            engine: owned(snapshot.engine()),
+            engine_version: owned(snapshot.engine_version()),
+            encrypted: snapshot.storage_encrypted().unwrap_or_default(),
+            is_manual: snapshot.snapshot_type().is_none_or(|kind| kind == "manual"),
+            tags: tag_map(snapshot.tag_list()),
+        }
+    }
+
+    pub(crate) fn is_available(&self) -> bool {
+        self.status == "available"
+    }
+
+    /// The snapshot as relctl shows it.
+    pub(crate) fn document(&self, names: &Names) -> Map {
+        let created = self.created_ms.map(DateTime::from_millis);
+        let created = created
+            .and_then(|time| time.fmt(aws_sdk_rds::primitives::DateTimeFormat::DateTime).ok());
+        let mut document = Document::default();
+        document.set(names.identifier, self.identifier.clone());
+        document.set(names.source, self.source.clone());
+        document.set(names.arn, self.arn.clone());
+        document.set("engine", self.engine.clone());
+        document.set("engine_version", self.engine_version.clone());
+        document.set("encrypted", self.encrypted);
+        if let Some(created) = created {
+            document.set("snapshot_create_time", json!(created));
+        }
+        document.value
+    }
+}
+
+fn owned(text: Option<&str>) -> String {
+    text.unwrap_or_default().to_owned()
+}
+
+fn milliseconds(time: Option<&DateTime>) -> Option<i64> {
+    time.and_then(|time| time.to_millis().ok())
+}
