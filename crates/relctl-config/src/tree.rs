@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use relctl_plan::{MAX_INTEGER, Map, Reference, Value, escape};
+use serde_json::Number;
 use toml::Spanned;
 use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 
@@ -22,7 +23,7 @@ pub(crate) enum Content {
     /// TOML has no null; files that `json()` reads have.
     Null,
     Bool(bool),
-    Number(serde_json::Number),
+    Number(Number),
     Text(String),
     /// A string with references in it, constants put in, and where each reference stands.
     Open(String, Vec<(Place, Reference)>),
@@ -124,8 +125,23 @@ fn read_integer(integer: &DeInteger<'_>) -> Option<i64> {
     (number.unsigned_abs() <= MAX_INTEGER.unsigned_abs()).then_some(number)
 }
 
-fn read_float(float: &DeFloat<'_>) -> Option<serde_json::Number> {
-    serde_json::Number::from_f64(float.as_str().parse().ok()?)
+fn read_float(float: &DeFloat<'_>) -> Option<Number> {
+    Number::from_f64(float.as_str().parse().ok()?).map(whole)
+}
+
+/// `3.0` becomes `3`: canonical JSON (RFC 8785) has one form for both, and so what was written and
+/// what is read back are the same.
+fn whole(number: Number) -> Number {
+    #[expect(clippy::cast_precision_loss, reason = "2⁵³ − 1 is exact")]
+    let limit = MAX_INTEGER as f64;
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= limit => {
+            #[expect(clippy::cast_possible_truncation, reason = "it is whole and within ±2⁵³")]
+            let integer = float as i64;
+            integer.into()
+        }
+        _ => number,
+    }
 }
 
 impl Node {
@@ -134,7 +150,7 @@ impl Node {
         let content = match value {
             Value::Null => Content::Null,
             Value::Bool(value) => Content::Bool(value),
-            Value::Number(number) => Content::Number(number),
+            Value::Number(number) => Content::Number(whole(number)),
             Value::String(text) => Content::Text(text),
             Value::Array(items) => {
                 Content::List(items.into_iter().map(|item| Self::of(place, item)).collect())
@@ -257,6 +273,24 @@ mod tests {
             lay_over(&mut result, table(value));
         }
         Value::Object(table_to_map(&result))
+    }
+
+    #[test]
+    fn a_number_has_one_form() {
+        for (text, expected) in [
+            ("3.0", json!(3)),
+            ("-0.0", json!(0)),
+            ("0.5", json!(0.5)),
+            ("1e3", json!(1000)),
+            ("1e300", json!(1e300)),
+            ("0x1F", json!(31)),
+            ("9007199254740991", json!(MAX_INTEGER)),
+        ] {
+            assert_eq!(parse_value(text), Some(expected.clone()), "{text}");
+            assert_eq!(Node::of(Place::new(0, 0..0), expected.clone()).to_value(), expected);
+        }
+        assert_eq!(parse_value("9007199254740992"), None);
+        assert_eq!(parse_value("inf"), None);
     }
 
     #[test]

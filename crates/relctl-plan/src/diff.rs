@@ -61,7 +61,11 @@ pub fn diff(desired: &Document, observed: Option<&Map>, fields: &Field) -> Vec<F
             let present = |value: &&Value| !value.is_null();
             let after = desired.get(&path).filter(present).filter(|_| !unknown);
             let before = observed.and_then(|map| get(map, &path)).filter(present);
-            let same = !unknown && after == before;
+            let same = !unknown
+                && match (after, before) {
+                    (Some(after), Some(before)) => same_value(after, before),
+                    (after, before) => after.is_none() && before.is_none(),
+                };
             (!same).then(|| FieldChange {
                 multiline: fields.at(&path).is_some_and(|f| f.multiline),
                 before: before.cloned(),
@@ -71,6 +75,22 @@ pub fn diff(desired: &Document, observed: Option<&Map>, fields: &Field) -> Vec<F
             })
         })
         .collect()
+}
+
+/// Whether two values are the same. `1` and `1.0` are: canonical JSON (RFC 8785) writes both as
+/// `1`, so which of them is read back says nothing.
+pub fn same_value(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same_value(a, b)))
+        }
+        _ => a == b,
+    }
 }
 
 /// The parts of `document` at `paths`.
@@ -183,6 +203,22 @@ mod tests {
                 "tags: {\"x\":1,\"y\":2} → {\"x\":1}",
             ]
         );
+    }
+
+    #[test]
+    fn the_form_of_a_number_is_no_difference() {
+        for (a, b, same) in [
+            (json!(1), json!(1.0), true),
+            (json!([{ "x": 2.0 }]), json!([{ "x": 2 }]), true),
+            (json!(1), json!(1.5), false),
+            (json!(1), json!("1"), false),
+            (json!([1]), json!([1, 1]), false),
+            (json!({ "x": 1 }), json!({ "y": 1 }), false),
+        ] {
+            assert_eq!(same_value(&a, &b), same, "{a} {b}");
+            let (a, b) = (map(json!({ "f": a })), map(json!({ "f": b })));
+            assert_eq!(diff(&Document::known(a), Some(&b), &fields()).is_empty(), same);
+        }
     }
 
     fn any_map() -> impl Strategy<Value = Map> {

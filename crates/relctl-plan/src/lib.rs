@@ -27,7 +27,7 @@ mod template;
 
 pub use address::{Address, AddressError, Role, is_identifier};
 pub use canonical::{Digest, canonical_json, digest_of};
-pub use diff::{FieldChange, diff, overlay, owned_paths, select};
+pub use diff::{FieldChange, diff, overlay, owned_paths, same_value, select};
 pub use document::{Document, MAX_INTEGER};
 pub use event::Event;
 pub use expression::{
