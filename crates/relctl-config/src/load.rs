@@ -64,7 +64,10 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
             return None;
         }
     };
-    let folder = path.parent().unwrap_or(&options.dir).to_owned();
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
     let file = sources.add(name.display().to_string(), text);
     let base = tree::parse(sources, file, found);
     let overlay = read_environment(options, &folder, &name, sources, found);
