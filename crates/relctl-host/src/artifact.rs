@@ -50,7 +50,7 @@ impl Artifact {
             }
         }
         if !is_component {
-            return Err(not_a_component());
+            return Err(LoadFault::NoComponent);
         }
         match contract {
             None => return Err(LoadFault::NoContract),
@@ -87,13 +87,5 @@ fn known_interface(import: String) -> Result<String, LoadFault> {
             Ok(interface.to_owned())
         }
         _ => Err(LoadFault::Import { import }),
-    }
-}
-
-/// The parser's own error for bytes that are WebAssembly, but not a component.
-fn not_a_component() -> LoadFault {
-    match Parser::new(0).parse_all(b"").find_map(Result::err) {
-        Some(error) => LoadFault::Parse(error),
-        None => LoadFault::NoContract,
     }
 }

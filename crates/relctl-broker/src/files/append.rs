@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::sync::PoisonError;
 
 use cap_std::fs::{Dir, OpenOptions};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use super::path::RelativePath;
 use super::write::{replace, short_hash, sync};
 use super::{FileError, Files, readable, writable};
 use crate::CallContext;
+use crate::durable::mark;
 
 /// Where intents and receipts lie, and the lock.
 const APPENDS: &str = ".relctl/appends";
@@ -56,7 +58,8 @@ impl Files {
     ) -> Result<bool, FileError> {
         let path = writable(call, path)?;
         let _one_at_a_time =
-            self.appending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        let _folder_stays = self.keep_folders();
         let root = self.make_root()?;
         let failed = |error| path.failed("append to", error);
         root.create_dir_all(APPENDS).map_err(failed)?;
@@ -83,7 +86,7 @@ impl Files {
             write_intent(&records, &names, &intent).map_err(failed)?;
             Progress::None
         };
-        crash_point("intent");
+        mark("intent");
         let rest = match progress {
             Progress::None => bytes,
             Progress::Some(done) => {
@@ -100,12 +103,12 @@ impl Files {
         if !rest.is_empty() {
             file.write_all(rest).map_err(failed)?;
         }
-        crash_point("bytes");
+        mark("bytes");
         file.sync_all().map_err(failed)?;
         sync(&folder).map_err(failed)?;
         records.rename(&names.intent, &records, &names.receipt).map_err(failed)?;
         sync(&records).map_err(failed)?;
-        crash_point("receipt");
+        mark("receipt");
         Ok(progress != Progress::All)
     }
 
@@ -184,14 +187,3 @@ fn progress(file: &mut File, intent: &Intent, length: u64, bytes: &[u8]) -> io::
         Progress::Unclear
     })
 }
-
-/// Lets a test kill the process here.
-#[cfg(test)]
-fn crash_point(name: &str) {
-    if std::env::var("RELCTL_TEST_CRASH").is_ok_and(|at| at == name) {
-        std::process::abort();
-    }
-}
-
-#[cfg(not(test))]
-fn crash_point(_name: &str) {}

@@ -11,7 +11,7 @@ mod write;
 
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, RwLock};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, PermissionsExt as _};
@@ -43,13 +43,15 @@ pub struct Files {
     root: PathBuf,
     /// One append at a time within this process; a lock file holds off the others.
     appending: Mutex<()>,
+    /// Shared by those who put something into a folder, held alone by those who remove empty ones.
+    folders: RwLock<()>,
 }
 
 impl Files {
     /// Files under `root`, an absolute path. It need not exist: then nothing is there, and the
     /// first write makes it.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, appending: Mutex::new(()) }
+        Self { root, appending: Mutex::new(()), folders: RwLock::new(()) }
     }
 
     /// What lies at `path`, `None` where nothing does.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::{PoisonError, RwLockReadGuard};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _, Permissions, PermissionsExt as _};
@@ -10,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::path::{BOOKKEEPING, RelativePath, TEMPORARY};
 use super::{FileError, Files, writable};
 use crate::CallContext;
+use crate::durable::mark;
 
 /// Where a marker lies for each folder that relctl made.
 const MADE_FOLDERS: &str = ".relctl/folders";
@@ -25,6 +27,7 @@ impl Files {
         mode: u32,
     ) -> Result<(), FileError> {
         let path = writable(call, path)?;
+        let _folder_stays = self.keep_folders();
         let (folder, name) = self.make_folder_of(&path)?;
         replace(&folder, name, |temporary| {
             let mut file = folder.open_with(
@@ -48,6 +51,7 @@ impl Files {
                 target.escape_debug()
             )));
         }
+        let _folder_stays = self.keep_folders();
         let (folder, name) = self.make_folder_of(&path)?;
         replace(&folder, name, |temporary| folder.symlink_contents(target, temporary))
             .map_err(|error| path.failed("link", error))
@@ -58,20 +62,24 @@ impl Files {
         let path = writable(call, path)?;
         let root = self.open_root()?.ok_or(FileError::NotFound)?;
         let (above, name) = path.split();
-        let folder = root.open_dir(above).map_err(|error| path.failed("remove", error))?;
-        folder.remove_file(name).map_err(|error| path.failed("remove", error))?;
-        sync(&folder).map_err(|error| path.failed("remove", error))?;
-        for above in path.folders() {
-            let marker = marker_of(above);
-            if !root.exists(&marker) || root.remove_dir(above).is_err() {
-                break;
-            }
-            root.remove_file(&marker).map_err(|error| path.failed("remove a folder of", error))?;
+        let _alone = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+        mark("before a removal");
+        let removed = root.open_dir(above).and_then(|folder| {
+            folder.remove_file(name)?;
+            mark("removed");
+            sync(&folder)
+        });
+        // A removal that was interrupted left folders: whoever tries again takes them away.
+        if removed.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::NotFound) {
+            remove_empty_folders(&root, &path)
+                .map_err(|error| path.failed("remove a folder of", error))?;
         }
-        // Not empty is the usual answer: then relctl still has something to remember.
-        let emptied = root.remove_dir(MADE_FOLDERS).and_then(|()| root.remove_dir(BOOKKEEPING));
-        drop(emptied);
-        Ok(())
+        removed.map_err(|error| path.failed("remove", error))
+    }
+
+    /// Keeps the folders that [`Self::make_folder_of`] makes until something lies in them.
+    pub(super) fn keep_folders(&self) -> RwLockReadGuard<'_, ()> {
+        self.folders.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The root's handle; makes the root where it does not exist.
@@ -117,12 +125,36 @@ impl Files {
             }
             // The marker first: one without its folder does no harm, a folder without it stays.
             root.write(marker_of(folder), folder).map_err(failed)?;
-            root.create_dir(folder).map_err(failed)?;
+            mark("before a folder");
+            match root.create_dir(folder) {
+                // Another step of the same release was faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made.map_err(failed)?,
+            }
             let (above, _) = folder.rsplit_once('/').unwrap_or((".", folder));
             root.open_dir(above).and_then(|above| sync(&above)).map_err(failed)?;
         }
         root.open_dir(above).map(|folder| (folder, name)).map_err(failed)
     }
+}
+
+/// Removes the folders above `path` that relctl made and that are empty.
+fn remove_empty_folders(root: &Dir, path: &RelativePath) -> io::Result<()> {
+    for folder in path.folders() {
+        let marker = marker_of(folder);
+        if root.exists(&marker) {
+            match root.remove_dir(folder) {
+                // Not empty is the usual answer: then relctl still has something to remember.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => break,
+                _ => root.remove_file(&marker)?,
+            }
+        } else if root.symlink_metadata(folder).is_ok() {
+            break;
+        }
+    }
+    let emptied = root.remove_dir(MADE_FOLDERS).and_then(|()| root.remove_dir(BOOKKEEPING));
+    drop(emptied);
+    Ok(())
 }
 
 /// Makes something under a temporary name in `folder`, renames it to `name` and flushes.
@@ -138,7 +170,12 @@ pub(super) fn replace(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let made = create(temporary).and_then(|()| folder.rename(temporary, folder, name));
+    mark("before a file");
+    let made = create(temporary).and_then(|()| {
+        mark("before its renaming");
+        folder.rename(temporary, folder, name)
+    });
+    mark("renamed");
     if made.is_err() {
         let _gone_or_overwritten_later = folder.remove_file(temporary);
     }
