@@ -1,8 +1,10 @@
-//! For tests: a cloud in memory with a call log, a ledger in memory, a fixed clock, failpoints.
+//! For tests: a cloud in memory with a call log, a ledger in memory, a fixed clock, failpoints, and
+//! a proxy before a real endpoint.
 
 mod clock;
 mod ledger;
 mod memory;
+pub mod proxy;
 
 pub use clock::FixedClock;
 pub use ledger::MemoryLedger;
