@@ -96,7 +96,7 @@ pub trait Ledger: Send + Sync {
 /// A held lock: the right to write. Everything written through it is durable when the call returns.
 #[async_trait]
 pub trait Lock: Send + Sync {
-    /// HEAD as it was when the lock was taken, with this holder's epoch.
+    /// HEAD as this holder found or wrote it last, with this holder's epoch.
     fn head(&self) -> Head;
 
     /// The holder before this one, if it never released the lock: it died or was cut off.

@@ -42,6 +42,9 @@ pub enum JournalEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo: Option<Undo>,
     },
+    /// It began, and the plugin was not called: something else failed first, or a person stopped
+    /// the operation. As if it had not begun.
+    NotStarted { step: StepId },
     /// The plugin asked to be polled with this token.
     Pending {
         step: StepId,

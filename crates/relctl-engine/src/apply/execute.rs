@@ -5,6 +5,7 @@
 //! and goes through the same code: what has begun and not ended is asked for again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -13,12 +14,18 @@ use relctl_plan::{
     OpenOperation, Plan, Step, StepId, Undo, Verb,
 };
 
+use tokio::sync::Semaphore;
+
 use super::checks::{Checked, bind};
 use super::precheck::Prepared;
 use super::step::{Crew, Ended, Job, Outcome, Worked};
 use super::{ApplyOptions, Report};
 use crate::planning::base::Base;
 use crate::{Context, EngineError, Interrupt, Journal, LedgerError, Lock, Observer};
+
+/// How many times as many steps as may run at once have their intent written: the more there are,
+/// the more of them share one flush of the journal.
+const WRITTEN_AHEAD: usize = 16;
 
 /// How much of an operation to carry out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +94,18 @@ impl<'a> Executor<'a> {
             undo: HashMap::new(),
             checks: Vec::new(),
             parked: false,
-            crew: Crew { context, base, plan, lock, journal, options, observer, interrupt },
+            crew: Crew {
+                context,
+                base,
+                plan,
+                lock,
+                journal,
+                options,
+                observer,
+                interrupt,
+                slots: Semaphore::new(options.parallelism.max(1)),
+                halted: AtomicBool::new(false),
+            },
         }
     }
 
@@ -176,6 +194,9 @@ impl<'a> Executor<'a> {
                     };
                     self.states.insert(step.clone(), State::Begun(begun));
                 }
+                JournalEvent::NotStarted { step } => {
+                    self.states.insert(step.clone(), State::Waiting);
+                }
                 JournalEvent::Pending { step, token } => {
                     if let Some(State::Begun(begun)) = self.states.get_mut(step) {
                         begun.poll = Some(token.clone());
@@ -257,8 +278,9 @@ impl<'a> Executor<'a> {
         let mut parked = false;
         let mut running = FuturesUnordered::new();
         loop {
-            let stop = failed || parked || broken.is_some() || crew.is_asked_to_park();
-            while running.len() < crew.options.parallelism.max(1) {
+            crew.halted.store(failed || parked || broken.is_some(), Ordering::SeqCst);
+            let stop = crew.is_stopping();
+            while running.len() < crew.options.parallelism.max(1) * WRITTEN_AHEAD {
                 let job = match begun.pop() {
                     Some((step, begun)) => Job::again(step, begun),
                     None if stop || scope == Scope::WhatBegan => break,
@@ -280,6 +302,7 @@ impl<'a> Executor<'a> {
                     end(&self.steps, &mut self.states, &mut self.documents, &id, ended);
                 }
                 Worked::Parked => parked = true,
+                Worked::NotStarted => {}
                 Worked::Broken(error) => broken = Some(error),
             }
         }

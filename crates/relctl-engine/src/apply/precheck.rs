@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use relctl_plan::{
     Address, Assessment, Document, Failure, Kind, Map, Plan, Reliance, Role, Step, StepId, Undo,
-    Value, Verb,
+    Value, Verb, same_value,
 };
 
 use crate::error::Refusal;
@@ -138,7 +138,7 @@ fn compare(
     let Some(observed) = observed else { return };
     for (path, planned) in &expects.fields {
         let current = value_at(observed, path).unwrap_or(&Value::Null);
-        if current != planned {
+        if !same_value(current, planned) {
             refusals.push(Refusal::Changed {
                 address: address.clone(),
                 path: path.clone(),

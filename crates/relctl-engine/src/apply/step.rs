@@ -1,11 +1,14 @@
 //! One step: resolve, journal, call, poll, journal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use relctl_plan::{
     Attempt, Document, Event, Failure, JournalEvent, Kind, Map, Plan, Progress, Role, Step, StepId,
-    Undo, Value, Verb, diff, digest_of, owned_paths,
+    Undo, Value, Verb, diff, digest_of, owned_paths, same_value,
 };
+
+use tokio::sync::Semaphore;
 
 use super::ApplyOptions;
 use super::execute::Begun;
@@ -25,6 +28,10 @@ pub(crate) struct Crew<'a> {
     pub(crate) options: &'a ApplyOptions,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) interrupt: Interrupt,
+    /// As many as steps may run at once.
+    pub(crate) slots: Semaphore,
+    /// Something failed: nothing new starts.
+    pub(crate) halted: AtomicBool,
 }
 
 /// One step to do.
@@ -61,6 +68,8 @@ pub(crate) enum Worked {
     Ended(Ended),
     /// Still under way; its poll token is in the journal.
     Parked,
+    /// The plugin was not called, and will not be.
+    NotStarted,
     /// The ledger could not be written, or the lock is lost.
     Broken(LedgerError),
 }
@@ -110,6 +119,11 @@ impl Crew<'_> {
         self.interrupt.should_park() || self.lock.park_requested().is_some()
     }
 
+    /// Whether no new step may start.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.halted.load(Ordering::SeqCst) || self.is_asked_to_park()
+    }
+
     /// Does one step, from resolving to the end of it in the journal.
     pub(crate) async fn work(&self, job: Job<'_>) -> (StepId, Worked) {
         let id = job.step.id.clone();
@@ -157,9 +171,17 @@ impl Crew<'_> {
             self.journal.append(self.context.clock.now(), begin).await?;
         }
         let again = job.attempt == Attempt::Again;
+        // Intents are written ahead of the calls, so that one flush carries many of them.
+        let slot = self.slots.acquire().await;
+        if !again && self.is_stopping() {
+            let event = JournalEvent::NotStarted { step: step.id.clone() };
+            self.journal.append(self.context.clock.now(), event).await?;
+            return Ok(Worked::NotStarted);
+        }
         self.observer.event(&Event::StepStarted { step: step.id.clone(), again });
-        let Some(result) = self.follow(&step.plugin, &call, job.poll.clone(), started).await?
-        else {
+        let followed = self.follow(&step.plugin, &call, job.poll.clone(), started).await;
+        drop(slot);
+        let Some(result) = followed? else {
             self.observer.event(&Event::StepParked { step: step.id.clone() });
             return Ok(Worked::Parked);
         };
@@ -443,13 +465,19 @@ impl Crew<'_> {
         if step.verb == Verb::Delete || step.address.role() != Role::Resource {
             return Ok(document);
         }
-        let fields = kind_of(self.context, &step.plugin, &step.address)
-            .map(|kind| kind.fields.clone())
-            .unwrap_or_default();
+        let Ok(kind) = kind_of(self.context, &step.plugin, &step.address) else {
+            return Ok(document);
+        };
+        let fields = &kind.fields;
         for wanted in [desired, &step.planned] {
-            let wrong = owned_paths(&wanted.value, &fields).into_iter().find(|path| {
+            let wrong = owned_paths(&wanted.value, fields).into_iter().find(|path| {
                 let want = wanted.get(path).filter(|value| !value.is_null());
-                !wanted.is_unknown(path) && want != value_at(&document, path)
+                let has = value_at(&document, path);
+                let same = match (want, has) {
+                    (Some(want), Some(has)) => same_value(want, has),
+                    (want, has) => want == has,
+                };
+                !wanted.is_unknown(path) && !same
             });
             if let Some(path) = wrong {
                 let message = format!(
