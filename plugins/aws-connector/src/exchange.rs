@@ -3,7 +3,8 @@
 //! A field that AWS added after this SDK was made is unknown to the SDK's types and would be lost
 //! on the way through them: read, recorded, registered again without it. So bodies are given and
 //! taken as JSON. The SDK's shapes are then dead weight, 100 kB of wasm for each operation: one
-//! small operation of the SDK carries them all, and its target and its body are replaced.
+//! small operation of the SDK carries them all, and its target and its body are replaced. Where a
+//! service speaks forms and XML, the same serves for what is only told, not asked.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,17 +18,25 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use serde_json::Value;
 
-/// Gives one call its operation and its JSON body, and keeps the JSON of its reply.
+/// Gives one call its operation and its body, and keeps the JSON of its reply.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    operation: &'static str,
+    /// `None`: the body says it.
+    operation: Option<&'static str>,
     body: Vec<u8>,
     reply: Arc<Mutex<Value>>,
 }
 
 impl Exchange {
-    pub fn new(operation: &'static str, body: &Value) -> Self {
-        Self { operation, body: body.to_string().into_bytes(), reply: Arc::default() }
+    /// A JSON body, for an operation that the target header names.
+    pub fn json(operation: &'static str, body: &Value) -> Self {
+        let body = body.to_string().into_bytes();
+        Self { operation: Some(operation), body, reply: Arc::default() }
+    }
+
+    /// A form, which names its operation itself.
+    pub fn form(body: String) -> Self {
+        Self { operation: None, body: body.into_bytes(), reply: Arc::default() }
     }
 
     /// The reply, `null` before there is one.
@@ -48,10 +57,12 @@ impl Intercept for Exchange {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let service = target.rsplit_once('.').map_or("", |(service, _)| service);
-        let target = format!("{service}.{}", self.operation);
-        request.headers_mut().try_insert("x-amz-target", target)?;
+        if let Some(operation) = self.operation {
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let service = target.rsplit_once('.').map_or("", |(service, _)| service);
+            let target = format!("{service}.{operation}");
+            request.headers_mut().try_insert("x-amz-target", target)?;
+        }
         *request.body_mut() = SdkBody::from(self.body.clone());
         request.headers_mut().insert("content-length", self.body.len().to_string());
         Ok(())

@@ -56,7 +56,7 @@ impl Ecs {
 
     /// Carries one operation of ECS. The SDK's smallest one lends its pipeline.
     fn call(&self, operation: &'static str, body: &Value) -> Answer {
-        let exchange = Exchange::new(operation, body);
+        let exchange = Exchange::json(operation, body);
         let carrier = self.client.list_clusters().customize().interceptor(exchange.clone());
         match block_on(carrier.send()) {
             Ok(_) => Ok(exchange.reply()),

@@ -1,11 +1,12 @@
 //! The calls to RDS that this plugin makes, each by name, with the limits of the API.
 
-use aws_connector::json::{Object, text};
-use aws_connector::{Connector, Problem, Writes, block_on, client_config};
+use aws_connector::json::Object;
+use aws_connector::{Connector, Exchange, Problem, Writes, block_on, client_config};
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbInstance, Filter, Tag};
-use relctl_sdk::{Host, Replay, Value};
+use relctl_sdk::{Host, Replay};
 
+use crate::form::{self, Form};
 use crate::snapshot::{Snapshot, Source};
 
 /// Operations that only look.
@@ -42,38 +43,11 @@ pub(crate) const ALSO_NEEDS: &[&str] = &[
     "secretsmanager:TagResource",
 ];
 
-/// Sends a request of the SDK.
-macro_rules! send {
+/// Asks with a request of the SDK.
+macro_rules! ask {
     ($name:literal, $request:expr) => {
-        block_on($request.send()).map_err(|error| {
-            let is_write = WRITES.iter().any(|(name, _)| *name == $name);
-            Problem::of("rds", $name, is_write, &error)
-        })
+        block_on($request.send()).map_err(|error| Problem::of("rds", $name, false, &error))
     };
-}
-
-/// Sets those fields of a request that the document has, by kind of value.
-macro_rules! set_fields {
-    ($request:ident, $from:ident; $kind:ident: $($field:literal => $setter:ident),+ $(,)?) => {
-        $(
-            let $request = match $from.get($field).and_then(|value| crate::api::$kind(value)) {
-                Some(value) => $request.$setter(value),
-                None => $request,
-            };
-        )+
-    };
-}
-
-pub(crate) fn as_text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-pub(crate) fn as_number(value: &Value) -> Option<i32> {
-    value.as_i64().and_then(|number| i32::try_from(number).ok())
-}
-
-pub(crate) fn as_flag(value: &Value) -> Option<bool> {
-    value.as_bool()
 }
 
 /// RDS, as this plugin uses it.
@@ -101,7 +75,7 @@ impl Rds {
                 .filters(filter.clone())
                 .max_records(100)
                 .set_marker(marker.take());
-            match send!("DescribeDBInstances", request) {
+            match ask!("DescribeDBInstances", request) {
                 Ok(page) => {
                     found.extend(page.db_instances().iter().cloned());
                     marker = page.marker().filter(|marker| !marker.is_empty()).map(str::to_owned);
@@ -119,51 +93,26 @@ impl Rds {
         Ok(self.instances(&[identifier.to_owned()])?.into_iter().next())
     }
 
+    /// Tells RDS something. The SDK's smallest operation lends its pipeline: the shapes of what
+    /// RDS answers to a change would be half of this plugin, and are not looked at.
+    fn tell(&self, operation: &'static str, form: Form) -> Result<(), Problem> {
+        let exchange = Exchange::form(form.encode(operation));
+        let carrier = self.client.add_tags_to_resource().customize().interceptor(exchange);
+        let told = block_on(carrier.send());
+        told.map(drop).map_err(|error| Problem::of("rds", operation, true, &error))
+    }
+
     /// Makes an instance; RDS keeps its password.
     pub(crate) fn create_instance(&self, wanted: &Object, tags: &Object) -> Result<(), Problem> {
-        let request = self
-            .client
-            .create_db_instance()
-            .set_tags(Some(sdk_tags(tags)))
-            .set_vpc_security_group_ids(texts(wanted, "vpc_security_group_ids"))
-            .set_enable_cloudwatch_logs_exports(texts(wanted, "enabled_cloudwatch_logs_exports"));
-        set_fields!(request, wanted; as_text: "identifier" => db_instance_identifier, "instance_class" => db_instance_class,
-            "engine" => engine, "engine_version" => engine_version, "db_name" => db_name, "username" => master_username,
-            "db_subnet_group_name" => db_subnet_group_name, "parameter_group_name" => db_parameter_group_name,
-            "option_group_name" => option_group_name, "storage_type" => storage_type, "kms_key_id" => kms_key_id,
-            "backup_window" => preferred_backup_window, "maintenance_window" => preferred_maintenance_window,
-            "license_model" => license_model, "ca_cert_identifier" => ca_certificate_identifier,
-            "monitoring_role_arn" => monitoring_role_arn);
-        set_fields!(request, wanted; as_number: "allocated_storage" => allocated_storage, "max_allocated_storage" => max_allocated_storage,
-            "iops" => iops, "storage_throughput" => storage_throughput, "backup_retention_period" => backup_retention_period,
-            "monitoring_interval" => monitoring_interval, "port" => port);
-        set_fields!(request, wanted; as_flag: "multi_az" => multi_az, "publicly_accessible" => publicly_accessible,
-            "auto_minor_version_upgrade" => auto_minor_version_upgrade, "deletion_protection" => deletion_protection,
-            "copy_tags_to_snapshot" => copy_tags_to_snapshot, "storage_encrypted" => storage_encrypted,
-            "iam_database_authentication_enabled" => enable_iam_database_authentication,
-            "performance_insights_enabled" => enable_performance_insights,
-            "manage_master_user_password" => manage_master_user_password);
-        send!("CreateDBInstance", request).map(drop)
+        let form = Form::default().fields(wanted, form::CREATION).tags(tags);
+        self.tell("CreateDBInstance", form)
     }
 
     /// Makes an instance from a snapshot. Every setting that RDS would otherwise put back to its
     /// default is sent; what it does not take here is modified afterwards.
     pub(crate) fn restore_instance(&self, wanted: &Object, tags: &Object) -> Result<(), Problem> {
-        let request = self
-            .client
-            .restore_db_instance_from_db_snapshot()
-            .set_tags(Some(sdk_tags(tags)))
-            .set_vpc_security_group_ids(texts(wanted, "vpc_security_group_ids"));
-        set_fields!(request, wanted; as_text: "identifier" => db_instance_identifier, "snapshot_identifier" => db_snapshot_identifier,
-            "instance_class" => db_instance_class, "engine" => engine, "db_subnet_group_name" => db_subnet_group_name,
-            "parameter_group_name" => db_parameter_group_name, "option_group_name" => option_group_name,
-            "storage_type" => storage_type, "license_model" => license_model);
-        set_fields!(request, wanted; as_number: "iops" => iops, "storage_throughput" => storage_throughput, "port" => port);
-        set_fields!(request, wanted; as_flag: "multi_az" => multi_az, "publicly_accessible" => publicly_accessible,
-            "auto_minor_version_upgrade" => auto_minor_version_upgrade, "deletion_protection" => deletion_protection,
-            "copy_tags_to_snapshot" => copy_tags_to_snapshot,
-            "iam_database_authentication_enabled" => enable_iam_database_authentication);
-        send!("RestoreDBInstanceFromDBSnapshot", request).map(drop)
+        let form = Form::default().fields(wanted, form::RESTORE).tags(tags);
+        self.tell("RestoreDBInstanceFromDBSnapshot", form)
     }
 
     /// Changes these fields of an instance, and no others.
@@ -174,29 +123,12 @@ impl Rds {
         immediately: bool,
         allow_major: bool,
     ) -> Result<(), Problem> {
-        let request = self
-            .client
-            .modify_db_instance()
-            .db_instance_identifier(identifier)
-            .apply_immediately(immediately)
-            .allow_major_version_upgrade(allow_major)
-            .set_vpc_security_group_ids(texts(fields, "vpc_security_group_ids"));
-        set_fields!(request, fields; as_text: "instance_class" => db_instance_class, "engine_version" => engine_version,
-            "db_subnet_group_name" => db_subnet_group_name, "parameter_group_name" => db_parameter_group_name,
-            "option_group_name" => option_group_name, "storage_type" => storage_type,
-            "backup_window" => preferred_backup_window, "maintenance_window" => preferred_maintenance_window,
-            "license_model" => license_model, "ca_cert_identifier" => ca_certificate_identifier,
-            "monitoring_role_arn" => monitoring_role_arn);
-        set_fields!(request, fields; as_number: "allocated_storage" => allocated_storage, "max_allocated_storage" => max_allocated_storage,
-            "iops" => iops, "storage_throughput" => storage_throughput, "backup_retention_period" => backup_retention_period,
-            "monitoring_interval" => monitoring_interval, "port" => db_port_number);
-        set_fields!(request, fields; as_flag: "multi_az" => multi_az, "publicly_accessible" => publicly_accessible,
-            "auto_minor_version_upgrade" => auto_minor_version_upgrade, "deletion_protection" => deletion_protection,
-            "copy_tags_to_snapshot" => copy_tags_to_snapshot,
-            "iam_database_authentication_enabled" => enable_iam_database_authentication,
-            "performance_insights_enabled" => enable_performance_insights,
-            "manage_master_user_password" => manage_master_user_password);
-        send!("ModifyDBInstance", request).map(drop)
+        let form = Form::default()
+            .field("DBInstanceIdentifier", identifier)
+            .field("ApplyImmediately", &immediately.to_string())
+            .field("AllowMajorVersionUpgrade", &allow_major.to_string())
+            .fields(fields, form::CHANGE);
+        self.tell("ModifyDBInstance", form)
     }
 
     /// Deletes an instance; `None` skips the final snapshot.
@@ -205,27 +137,21 @@ impl Rds {
         identifier: &str,
         last: Option<&str>,
     ) -> Result<(), Problem> {
-        let request = self.client.delete_db_instance().db_instance_identifier(identifier);
-        let request = match last {
-            Some(last) => request.final_db_snapshot_identifier(last),
-            None => request.skip_final_snapshot(true),
+        let form = Form::default().field("DBInstanceIdentifier", identifier);
+        let form = match last {
+            Some(last) => form.field("FinalDBSnapshotIdentifier", last),
+            None => form.field("SkipFinalSnapshot", "true"),
         };
-        send!("DeleteDBInstance", request).map(drop)
+        self.tell("DeleteDBInstance", form)
     }
 
     pub(crate) fn tag(&self, arn: &str, tags: &Object) -> Result<(), Problem> {
-        let request =
-            self.client.add_tags_to_resource().resource_name(arn).set_tags(Some(sdk_tags(tags)));
-        send!("AddTagsToResource", request).map(drop)
+        self.tell("AddTagsToResource", Form::default().field("ResourceName", arn).tags(tags))
     }
 
     pub(crate) fn untag(&self, arn: &str, keys: &[String]) -> Result<(), Problem> {
-        let request = self
-            .client
-            .remove_tags_from_resource()
-            .resource_name(arn)
-            .set_tag_keys(Some(keys.to_vec()));
-        send!("RemoveTagsFromResource", request).map(drop)
+        let form = Form::default().field("ResourceName", arn).list("TagKeys.member", keys);
+        self.tell("RemoveTagsFromResource", form)
     }
 
     /// The status of what a snapshot is taken of; `None`: it is not there.
@@ -237,7 +163,7 @@ impl Rds {
             }
             Source::Cluster(identifier) => {
                 let request = self.client.describe_db_clusters().db_cluster_identifier(identifier);
-                match send!("DescribeDBClusters", request) {
+                match ask!("DescribeDBClusters", request) {
                     Ok(answer) => Ok(answer
                         .db_clusters()
                         .first()
@@ -259,7 +185,7 @@ impl Rds {
             Source::Instance(_) => {
                 let request =
                     self.client.describe_db_snapshots().db_snapshot_identifier(identifier);
-                send!("DescribeDBSnapshots", request)
+                ask!("DescribeDBSnapshots", request)
                     .map(|answer| answer.db_snapshots().first().map(Snapshot::of_instance))
             }
             Source::Cluster(_) => {
@@ -267,7 +193,7 @@ impl Rds {
                     .client
                     .describe_db_cluster_snapshots()
                     .db_cluster_snapshot_identifier(identifier);
-                send!("DescribeDBClusterSnapshots", request)
+                ask!("DescribeDBClusterSnapshots", request)
                     .map(|answer| answer.db_cluster_snapshots().first().map(Snapshot::of_cluster))
             }
         };
@@ -294,7 +220,7 @@ impl Rds {
                         .db_instance_identifier(identifier)
                         .snapshot_type("manual")
                         .set_marker(marker.take());
-                    let page = send!("DescribeDBSnapshots", request)?;
+                    let page = ask!("DescribeDBSnapshots", request)?;
                     found.extend(page.db_snapshots().iter().map(Snapshot::of_instance));
                     page.marker().map(str::to_owned)
                 }
@@ -305,7 +231,7 @@ impl Rds {
                         .db_cluster_identifier(identifier)
                         .snapshot_type("manual")
                         .set_marker(marker.take());
-                    let page = send!("DescribeDBClusterSnapshots", request)?;
+                    let page = ask!("DescribeDBClusterSnapshots", request)?;
                     found.extend(page.db_cluster_snapshots().iter().map(Snapshot::of_cluster));
                     page.marker().map(str::to_owned)
                 }
@@ -325,24 +251,19 @@ impl Rds {
         identifier: &str,
         tags: &Object,
     ) -> Result<(), Problem> {
+        let form = Form::default().tags(tags);
         match source {
             Source::Instance(instance) => {
-                let request = self
-                    .client
-                    .create_db_snapshot()
-                    .db_instance_identifier(instance)
-                    .db_snapshot_identifier(identifier)
-                    .set_tags(Some(sdk_tags(tags)));
-                send!("CreateDBSnapshot", request).map(drop)
+                let form = form
+                    .field("DBInstanceIdentifier", instance)
+                    .field("DBSnapshotIdentifier", identifier);
+                self.tell("CreateDBSnapshot", form)
             }
             Source::Cluster(cluster) => {
-                let request = self
-                    .client
-                    .create_db_cluster_snapshot()
-                    .db_cluster_identifier(cluster)
-                    .db_cluster_snapshot_identifier(identifier)
-                    .set_tags(Some(sdk_tags(tags)));
-                send!("CreateDBClusterSnapshot", request).map(drop)
+                let form = form
+                    .field("DBClusterIdentifier", cluster)
+                    .field("DBClusterSnapshotIdentifier", identifier);
+                self.tell("CreateDBClusterSnapshot", form)
             }
         }
     }
@@ -350,29 +271,15 @@ impl Rds {
     pub(crate) fn delete_snapshot(&self, source: &Source, identifier: &str) -> Result<(), Problem> {
         match source {
             Source::Instance(_) => {
-                let request = self.client.delete_db_snapshot().db_snapshot_identifier(identifier);
-                send!("DeleteDBSnapshot", request).map(drop)
+                let form = Form::default().field("DBSnapshotIdentifier", identifier);
+                self.tell("DeleteDBSnapshot", form)
             }
             Source::Cluster(_) => {
-                let request = self
-                    .client
-                    .delete_db_cluster_snapshot()
-                    .db_cluster_snapshot_identifier(identifier);
-                send!("DeleteDBClusterSnapshot", request).map(drop)
+                let form = Form::default().field("DBClusterSnapshotIdentifier", identifier);
+                self.tell("DeleteDBClusterSnapshot", form)
             }
         }
     }
-}
-
-fn texts(from: &Object, name: &str) -> Option<Vec<String>> {
-    let list = from.get(name)?.as_array()?;
-    Some(list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
-}
-
-fn sdk_tags(tags: &Object) -> Vec<Tag> {
-    tags.keys()
-        .filter_map(|key| Some(Tag::builder().key(key).value(text(tags, key)?).build()))
-        .collect()
 }
 
 /// Tags as a map, without AWS's own.

@@ -4,6 +4,7 @@
 //! file only tells them apart. `api` holds every call to AWS, and what the plugin asks for.
 
 mod api;
+mod form;
 mod instance;
 mod snapshot;
 

@@ -93,7 +93,7 @@ fn plain(instance: &DbInstance) -> Object {
     put("arn", json!(instance.db_instance_arn()));
     put("status", json!(instance.db_instance_status()));
     put("address", json!(instance.endpoint().and_then(|endpoint| endpoint.address())));
-    put("port", json!(instance.endpoint().and_then(|endpoint| endpoint.port())));
+    put("port", json!(instance.endpoint().and_then(aws_sdk_rds::types::Endpoint::port)));
     put("engine", json!(instance.engine()));
     put("engine_version", json!(instance.engine_version()));
     put("instance_class", json!(instance.db_instance_class()));
@@ -193,8 +193,8 @@ mod tests {
 
     use super::*;
 
-    fn observed(instance: DbInstance, desired: Value) -> Value {
-        Value::Object(of_answer(&instance, &subject("resource.aws_db_instance.db", desired)))
+    fn observed(instance: &DbInstance, desired: Value) -> Value {
+        Value::Object(of_answer(instance, &subject("resource.aws_db_instance.db", desired)))
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
             .tag_list(Tag::builder().key("team").value("x").build())
             .build();
         let seen = observed(
-            instance,
+            &instance,
             json!({ "identifier": "prod-db", "engine_version": "15", "apply_immediately": true }),
         );
         for (name, value) in [
@@ -258,7 +258,7 @@ mod tests {
                 )
                 .build()
         };
-        let seen = observed(instance(), json!({ "identifier": "db", "allocated_storage": 50 }));
+        let seen = observed(&instance(), json!({ "identifier": "db", "allocated_storage": 50 }));
         assert_eq!(seen.get("allocated_storage"), Some(&json!(50)));
         assert_eq!(seen.get("multi_az"), Some(&json!(false)));
         assert_eq!(

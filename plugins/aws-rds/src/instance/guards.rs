@@ -343,7 +343,7 @@ mod tests {
             let result = assessed(observed, desired.clone(), None);
             match (result, refused) {
                 (Err(Failure::Precondition(message)), Some(words)) => {
-                    assert!(message.contains(words), "{desired}: {message}")
+                    assert!(message.contains(words), "{desired}: {message}");
                 }
                 (Ok(assessment), None) => {
                     let irreversible = desired.get("engine_version").is_some();

@@ -28,13 +28,11 @@ impl Wanted {
         let names = Names::of_kind(step.change.subject.kind());
         let desired = step.change.desired.clone().unwrap_or_default().value;
         let run = step.run_key.clone().unwrap_or_else(|| step.token.clone());
-        let identifier = match text(&desired, names.identifier) {
-            Some(identifier) => identifier.to_owned(),
-            None => {
-                let run: String = run.chars().take(12).collect();
-                format!("{}-{run}", text(&desired, "name_prefix").unwrap_or("relctl"))
-            }
+        let of_run = || {
+            let run: String = run.chars().take(12).collect();
+            format!("{}-{run}", text(&desired, "name_prefix").unwrap_or("relctl"))
         };
+        let identifier = text(&desired, names.identifier).map_or_else(of_run, str::to_owned);
         let source = names.source_of(text(&desired, names.source).unwrap_or_default());
         Self { names, source, identifier, run, desired }
     }
@@ -137,7 +135,7 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
     })?;
     let rds = Rds::new(host);
     let wanted = Wanted::of(step);
-    let waited = host.now_ms().saturating_sub(since_ms);
+    let elapsed_ms = host.now_ms().saturating_sub(since_ms);
     let Some(snapshot) = rds.snapshot(&wanted.source, &wanted.identifier)? else {
         return Err(Failure::Partial(
             Document::default(),
@@ -154,13 +152,13 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
             Ok(Progress::Done(document))
         }
         "creating" | "backing-up" | ""
-            if waited + 2 * u64::from(LOOK_AGAIN_MS) <= step.timeout_ms =>
+            if elapsed_ms + 2 * u64::from(LOOK_AGAIN_MS) <= step.timeout_ms =>
         {
             Ok(since(since_ms, format!("{} {} %", wanted.identifier, snapshot.percent)))
         }
         status => Err(Failure::Partial(
             document,
-            format!("snapshot `{}` is {status} after {} s", wanted.identifier, waited / 1000),
+            format!("snapshot `{}` is {status} after {} s", wanted.identifier, elapsed_ms / 1000),
         )),
     }
 }
