@@ -12,6 +12,7 @@
 
 mod artifact;
 mod bindings;
+mod builtin;
 mod cache;
 mod call;
 mod chunk;
@@ -24,6 +25,7 @@ mod state;
 mod wire;
 
 pub use artifact::CONTRACT;
+pub use builtin::{Core, core};
 pub use error::{LoadError, LoadFault};
 pub use limits::Limits;
 pub use load::{Host, HostOptions, Inspection, LoadRequest, grants_for};
