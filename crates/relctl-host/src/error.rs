@@ -23,10 +23,13 @@ pub enum LoadFault {
          `relctl init --upgrade` shows what changed", actual.short(), expected.short()
     )]
     Digest { expected: Digest, actual: Digest },
-    #[error(
-        "is not a WebAssembly component; build it with `cargo xtask plugins`, or fetch it again"
-    )]
+    #[error("is not WebAssembly, or was cut off; fetch it again, or build it again")]
     Parse(#[source] wasmparser::BinaryReaderError),
+    #[error(
+        "is a WebAssembly module, not a component; make it one with `cargo xtask plugins` or \
+         `wasm-tools component new`"
+    )]
+    NoComponent,
     #[error(
         "does not say which contract it was built for; build it with relctl-sdk and its `export!`"
     )]
