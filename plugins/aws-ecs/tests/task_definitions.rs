@@ -69,7 +69,7 @@ fn done(progress: Result<Progress, Failure>) -> Map {
 /// The step that goes back over `forth`.
 fn back(host: &FakeHost, forth: &Assessment) -> Change {
     let (mut change, _) = planned(host, "web:1.0");
-    change.undo = forth.undo.clone();
+    change.undo.clone_from(&forth.undo);
     change
 }
 

@@ -95,7 +95,7 @@ impl Rds {
 
     /// Tells RDS something. The SDK's smallest operation lends its pipeline: the shapes of what
     /// RDS answers to a change would be half of this plugin, and are not looked at.
-    fn tell(&self, operation: &'static str, form: Form) -> Result<(), Problem> {
+    fn tell(&self, operation: &'static str, form: &Form) -> Result<(), Problem> {
         let exchange = Exchange::form(form.encode(operation));
         let carrier = self.client.add_tags_to_resource().customize().interceptor(exchange);
         let told = block_on(carrier.send());
@@ -105,14 +105,14 @@ impl Rds {
     /// Makes an instance; RDS keeps its password.
     pub(crate) fn create_instance(&self, wanted: &Object, tags: &Object) -> Result<(), Problem> {
         let form = Form::default().fields(wanted, form::CREATION).tags(tags);
-        self.tell("CreateDBInstance", form)
+        self.tell("CreateDBInstance", &form)
     }
 
     /// Makes an instance from a snapshot. Every setting that RDS would otherwise put back to its
     /// default is sent; what it does not take here is modified afterwards.
     pub(crate) fn restore_instance(&self, wanted: &Object, tags: &Object) -> Result<(), Problem> {
         let form = Form::default().fields(wanted, form::RESTORE).tags(tags);
-        self.tell("RestoreDBInstanceFromDBSnapshot", form)
+        self.tell("RestoreDBInstanceFromDBSnapshot", &form)
     }
 
     /// Changes these fields of an instance, and no others.
@@ -128,7 +128,7 @@ impl Rds {
             .field("ApplyImmediately", &immediately.to_string())
             .field("AllowMajorVersionUpgrade", &allow_major.to_string())
             .fields(fields, form::CHANGE);
-        self.tell("ModifyDBInstance", form)
+        self.tell("ModifyDBInstance", &form)
     }
 
     /// Deletes an instance; `None` skips the final snapshot.
@@ -142,16 +142,16 @@ impl Rds {
             Some(last) => form.field("FinalDBSnapshotIdentifier", last),
             None => form.field("SkipFinalSnapshot", "true"),
         };
-        self.tell("DeleteDBInstance", form)
+        self.tell("DeleteDBInstance", &form)
     }
 
     pub(crate) fn tag(&self, arn: &str, tags: &Object) -> Result<(), Problem> {
-        self.tell("AddTagsToResource", Form::default().field("ResourceName", arn).tags(tags))
+        self.tell("AddTagsToResource", &Form::default().field("ResourceName", arn).tags(tags))
     }
 
     pub(crate) fn untag(&self, arn: &str, keys: &[String]) -> Result<(), Problem> {
         let form = Form::default().field("ResourceName", arn).list("TagKeys.member", keys);
-        self.tell("RemoveTagsFromResource", form)
+        self.tell("RemoveTagsFromResource", &form)
     }
 
     /// The status of what a snapshot is taken of; `None`: it is not there.
@@ -257,13 +257,13 @@ impl Rds {
                 let form = form
                     .field("DBInstanceIdentifier", instance)
                     .field("DBSnapshotIdentifier", identifier);
-                self.tell("CreateDBSnapshot", form)
+                self.tell("CreateDBSnapshot", &form)
             }
             Source::Cluster(cluster) => {
                 let form = form
                     .field("DBClusterIdentifier", cluster)
                     .field("DBClusterSnapshotIdentifier", identifier);
-                self.tell("CreateDBClusterSnapshot", form)
+                self.tell("CreateDBClusterSnapshot", &form)
             }
         }
     }
@@ -272,11 +272,11 @@ impl Rds {
         match source {
             Source::Instance(_) => {
                 let form = Form::default().field("DBSnapshotIdentifier", identifier);
-                self.tell("DeleteDBSnapshot", form)
+                self.tell("DeleteDBSnapshot", &form)
             }
             Source::Cluster(_) => {
                 let form = Form::default().field("DBClusterSnapshotIdentifier", identifier);
-                self.tell("DeleteDBClusterSnapshot", form)
+                self.tell("DeleteDBClusterSnapshot", &form)
             }
         }
     }

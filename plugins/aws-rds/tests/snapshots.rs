@@ -87,7 +87,7 @@ fn a_failed_or_foreign_snapshot_is_no_backup() {
         cloud.script("DescribeDBSnapshots", [there]);
         match AwsRds::poll(&host, &step, &waiting) {
             Err(Failure::Partial(_, message) | Failure::Precondition(message)) => {
-                assert!(message.contains(part), "{message}")
+                assert!(message.contains(part), "{message}");
             }
             other => panic!("{part}: {other:?}"),
         }
@@ -149,7 +149,7 @@ fn a_fresh_enough_snapshot_serves() {
         let result = AwsRds::apply(&host, &step);
         match result {
             Ok(Progress::Done(document)) if serves => {
-                assert_eq!(document.value["db_snapshot_identifier"], json!("nightly"))
+                assert_eq!(document.value["db_snapshot_identifier"], json!("nightly"));
             }
             Ok(Progress::Pending { .. }) if !serves => {}
             other => panic!("{age_ms}: {other:?}"),
