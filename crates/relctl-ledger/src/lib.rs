@@ -12,6 +12,8 @@
 mod backend;
 mod cell;
 mod codec;
+mod crypt;
+mod durable;
 mod error;
 mod head;
 mod history;
@@ -27,6 +29,7 @@ mod store;
 mod verify;
 
 pub use backend::{Append, Backend, Guard, Object, Put, Version};
+pub use crypt::Keys;
 pub use history::{Match, Row};
 pub use local::LocalBackend;
 pub use location::{Location, Scheme};

@@ -15,6 +15,7 @@ use relctl_plan::Digest;
 use tempfile::NamedTempFile;
 
 use crate::backend::{Append, Backend, Guard, Object, Put, Version};
+use crate::durable::mark;
 use crate::error::io;
 
 /// Held while one file is compared and replaced, so that two processes cannot do it at once.
@@ -53,6 +54,7 @@ impl Backend for LocalBackend {
         let bytes = bytes.to_vec();
         blocking(move || {
             let temporary = write_temporary(&path, &bytes)?;
+            mark("before a new object", &path);
             match temporary.persist_noclobber(&path) {
                 Ok(_) => {}
                 Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => {
@@ -61,6 +63,7 @@ impl Backend for LocalBackend {
                 Err(e) => return Err(io("write", &show(&path), e.error)),
             }
             sync_folder(&path)?;
+            mark("new object", &path);
             Ok(Put::Done(version_of(&bytes)))
         })
         .await
@@ -83,8 +86,10 @@ impl Backend for LocalBackend {
                 return Ok(Put::Refused);
             }
             let temporary = write_temporary(&path, &bytes)?;
+            mark("before a swap", &path);
             temporary.persist(&path).map_err(|e| io("write", &show(&path), e.error))?;
             sync_folder(&path)?;
+            mark("swapped", &path);
             Ok(Put::Done(version_of(&bytes)))
         })
         .await
@@ -153,9 +158,11 @@ impl Append for Appender {
         };
         let path = self.path.clone();
         self.file = blocking(move || {
+            mark("before appended lines", &path);
             file.write_all(&bytes)
                 .and_then(|()| file.sync_data())
                 .map_err(|e| io("append to", &show(&path), e))?;
+            mark("appended lines", &path);
             Ok(Some(file))
         })
         .await?;

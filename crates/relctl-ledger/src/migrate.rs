@@ -62,7 +62,7 @@ impl LedgerStore {
             if path == HEAD || path == LOCK {
                 continue;
             }
-            copy(self.backend.as_ref(), target, &path).await?;
+            copy(self.raw.as_ref(), target, &path).await?;
             objects += 1;
         }
         // From here on the ledger is there: this write decides.

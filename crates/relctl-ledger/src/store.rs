@@ -13,6 +13,7 @@ use relctl_plan::{Digest, Entry, Head, JournalLine, PLAN_FORMAT, Plan, Snapshot}
 use crate::backend::{Backend, Version};
 use crate::cell::{Swap, create};
 use crate::codec::{check_digest, decode, unpack};
+use crate::crypt::{Encrypting, Keys};
 use crate::error::{damaged, missing, refused, untrusted};
 use crate::head::{HEAD, Identity, StoredHead, read_head};
 use crate::history::Chain;
@@ -106,7 +107,13 @@ pub async fn init_on(
 /// An open ledger.
 #[derive(Clone)]
 pub struct LedgerStore {
+    /// As it is stored: for whoever moves it.
+    pub(crate) raw: Arc<dyn Backend>,
+    /// As it is meant: decrypted.
     pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) keys: Keys,
+    /// When it was opened.
+    encrypted: bool,
     pub(crate) identity: Identity,
     pub(crate) memory: Option<Memory>,
     pub(crate) timing: Timing,
@@ -122,14 +129,20 @@ impl LedgerStore {
     /// Opens a ledger, after checking that it is there, is the one meant, and is no older than
     /// what this client has seen.
     pub async fn open(options: OpenOptions) -> Result<Self, LedgerError> {
-        let backend = options.place.connect()?;
-        Self::open_on(backend, options).await
+        Self::open_with(options, Keys::default()).await
     }
 
-    /// As [`LedgerStore::open`], on a backend of one's own.
+    /// As [`LedgerStore::open`], for a ledger that is encrypted, or will be.
+    pub async fn open_with(options: OpenOptions, keys: Keys) -> Result<Self, LedgerError> {
+        let backend = options.place.connect()?;
+        Self::open_on(backend, options, keys).await
+    }
+
+    /// As [`LedgerStore::open_with`], on a backend of one's own.
     pub async fn open_on(
         backend: Arc<dyn Backend>,
         options: OpenOptions,
+        keys: Keys,
     ) -> Result<Self, LedgerError> {
         let OpenOptions { place, expected_lineage, seen_heads, timing } = options;
         let identity = Identity {
@@ -137,10 +150,14 @@ impl LedgerStore {
             environment: place.environment,
             lineage: expected_lineage,
         };
-        let mut store = Self { backend, identity, memory: seen_heads.map(Memory::new), timing };
+        let memory = seen_heads.map(Memory::new);
+        let raw = backend;
+        let backend = Arc::new(Encrypting::new(raw.clone(), keys.clone()));
+        let mut store = Self { raw, backend, keys, identity, encrypted: false, memory, timing };
         let (stored, _) = store.read_head().await?;
         // From now on it must stay this one.
         store.identity.lineage = Some(stored.head.lineage);
+        store.encrypted = stored.encrypted;
         Ok(store)
     }
 
@@ -233,6 +250,10 @@ pub(crate) fn plugin_path(digest: &Digest) -> String {
 impl Ledger for LedgerStore {
     fn location(&self) -> String {
         self.backend.locate("")
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {

@@ -1,6 +1,6 @@
 //! Writing under a held lock.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use relctl_engine::{Holder, Journal, LedgerError, Lock};
@@ -24,8 +24,9 @@ pub(crate) struct HeldLock {
     store: LedgerStore,
     lease: Arc<Lease>,
     beat: JoinHandle<()>,
-    first: Head,
-    /// HEAD as this holder wrote it last.
+    /// HEAD as this holder wrote it last, for whoever cannot wait.
+    head: Mutex<Head>,
+    /// The same with its version; held while it is written.
     last: tokio::sync::Mutex<(StoredHead, Version)>,
     took_over: Option<Holder>,
 }
@@ -41,9 +42,9 @@ impl HeldLock {
         let beat = tokio::spawn(lease.clone().beat());
         match write_epoch(store, &lease).await {
             Ok((stored, version)) => {
-                let first = stored.head.clone();
+                let head = Mutex::new(stored.head.clone());
                 let last = tokio::sync::Mutex::new((stored, version));
-                Ok(Self { store: store.clone(), lease, beat, first, last, took_over })
+                Ok(Self { store: store.clone(), lease, beat, head, last, took_over })
             }
             Err(error) => {
                 beat.abort();
@@ -54,6 +55,16 @@ impl HeldLock {
                 Err(error)
             }
         }
+    }
+
+    /// Notes in HEAD whether the ledger is encrypted.
+    pub(crate) async fn set_encrypted(&self, encrypted: bool) -> Result<(), LedgerError> {
+        let head = {
+            let mut last = self.last.lock().await;
+            last.0.encrypted = encrypted;
+            last.0.head.clone()
+        };
+        self.swap_head(head).await
     }
 
     /// Creates an object named by the digest of its content, which is its bytes unless they are to
@@ -107,7 +118,7 @@ async fn write_epoch(
 #[async_trait]
 impl Lock for HeldLock {
     fn head(&self) -> Head {
-        self.first.clone()
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn took_over(&self) -> Option<&Holder> {
@@ -153,7 +164,7 @@ impl Lock for HeldLock {
         let backend = self.store.backend.as_ref();
         let place = backend.locate(HEAD);
         let mut last = self.last.lock().await;
-        check_successor(&self.first, &last.0.head, &head, &place)?;
+        check_successor(&last.0.head, &head, &place)?;
         if let Some(operation) = &head.operation
             && last.0.head.operation.as_ref().is_none_or(|open| open.id != operation.id)
         {
@@ -166,6 +177,7 @@ impl Lock for HeldLock {
             let next = stored.next(head.clone())?;
             match replace(backend, HEAD, &next.to_bytes(&place)?, version).await? {
                 Swap::Done(version) => {
+                    self.head.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&next.head);
                     self.store.remember(&next).await;
                     if next.head.entry != stored.head.entry
                         && let Err(error) = history::record(backend, &next.head).await
@@ -217,11 +229,11 @@ impl Drop for HeldLock {
 }
 
 /// HEAD stays the head of one ledger, and history only grows.
-fn check_successor(first: &Head, last: &Head, next: &Head, place: &str) -> Result<(), LedgerError> {
-    let same = next.lineage == first.lineage
-        && next.release == first.release
-        && next.environment == first.environment
-        && next.epoch == first.epoch;
+fn check_successor(last: &Head, next: &Head, place: &str) -> Result<(), LedgerError> {
+    let same = next.lineage == last.lineage
+        && next.release == last.release
+        && next.environment == last.environment
+        && next.epoch == last.epoch;
     let grows = (next.serial == last.serial && next.entry == last.entry)
         || (next.serial == last.serial + 1 && next.entry != last.entry);
     if same && grows {

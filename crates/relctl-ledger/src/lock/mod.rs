@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use relctl_engine::{Holder, LedgerError, LedgerErrorKind};
 
 use crate::backend::{Backend, Guard, Version};
-use crate::error::error;
+use crate::error::{error, refused};
+use crate::head::StoredHead;
 use crate::store::LedgerStore;
 use lease::{Reading, Renewed};
 use record::{Record, Written};
@@ -89,6 +90,8 @@ pub(crate) enum Wait {
     AtMost(Duration),
     /// It is the holder no longer, unless the operating system says that it is.
     Force,
+    /// It is waited for not at all, and what is written may change from clear to encrypted.
+    Rekey,
 }
 
 /// Takes the lock.
@@ -99,10 +102,14 @@ pub(crate) async fn take(
 ) -> Result<HeldLock, LedgerError> {
     // Without a ledger there is nothing to lock, and nothing is created.
     let (stored, _) = store.read_head().await?;
+    // The other two write nothing that could be encrypted, or all of it anew.
+    if matches!(wait, Wait::AtMost(_)) {
+        check_encryption(store, &stored)?;
+    }
     let backend = store.backend.as_ref();
     let deadline = match wait {
         Wait::AtMost(timeout) => Instant::now() + timeout,
-        Wait::Force => Instant::now(),
+        Wait::Force | Wait::Rekey => Instant::now(),
     };
     let guard = wait_for_guard(backend, store.timing, deadline).await?;
     let os_locked = matches!(guard, Guard::Held(_));
@@ -141,6 +148,22 @@ pub(crate) async fn take(
     };
     let lease = Lease::new(store.backend.clone(), renewed, guard, store.timing);
     HeldLock::fence(store, lease, took_over).await
+}
+
+/// A ledger is encrypted as a whole or not at all.
+fn check_encryption(store: &LedgerStore, stored: &StoredHead) -> Result<(), LedgerError> {
+    let place = store.backend.locate("");
+    match (stored.encrypted, store.keys.encrypt()) {
+        (true, false) => Err(refused(
+            format!("the ledger `{place}` is encrypted, and no recipients are given"),
+            "write the recipients into the release file: `[ledger] recipients`",
+        )),
+        (false, true) => Err(refused(
+            format!("the ledger `{place}` is not encrypted, and recipients are given"),
+            "`relctl ledger rekey` encrypts it",
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn wait_for_guard(

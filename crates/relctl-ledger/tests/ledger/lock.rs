@@ -36,7 +36,7 @@ pub(crate) async fn race(backend: Arc<dyn Backend>, rounds: u32) {
             let (store, inside) = (store.clone(), inside.clone());
             tokio::spawn(async move {
                 let me = holder(&format!("{round}-{contender}"));
-                let held = store.lock(me, Duration::from_secs(120)).await.unwrap();
+                let held = store.lock(me, Duration::from_mins(2)).await.unwrap();
                 assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two holders");
                 held.check().await.unwrap();
                 let epoch = held.head().epoch;

@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
@@ -9,6 +10,7 @@
 )]
 
 mod conformance;
+mod crypt;
 mod damage;
 #[cfg(unix)]
 mod full_disk;

@@ -40,7 +40,7 @@ impl Moto {
                 )
             });
         let moto = Self { process, port };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while moto.request("GET", "/moto-api/").is_none() {
             assert!(Instant::now() < deadline, "`{binary}` does not answer");
             std::thread::sleep(Duration::from_millis(50));

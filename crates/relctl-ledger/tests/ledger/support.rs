@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relctl_engine::{Holder, Ledger, LedgerError, LedgerErrorKind, Lock};
-use relctl_ledger::{Backend, LedgerStore, Location, OpenOptions, Place, Timing, init_on};
+use relctl_ledger::{Backend, Keys, LedgerStore, Location, OpenOptions, Place, Timing, init_on};
 use relctl_plan::{
     Base, Body, Digest, Entry, EntryKind, EntryOutcome, Head, JournalEvent, Meta, OpenOperation,
     Plan, PlanKind, Snapshot, Summary,
@@ -17,7 +17,7 @@ pub(crate) const TIME: &str = "2026-11-22T00:00:00Z";
 
 /// Long enough that no lock expires by accident.
 pub(crate) const PATIENT: Timing =
-    Timing { ttl: Duration::from_secs(600), poll: Duration::from_millis(5) };
+    Timing { ttl: Duration::from_mins(10), poll: Duration::from_millis(5) };
 
 pub(crate) fn place(root: &Path) -> Place {
     Place {
@@ -50,7 +50,7 @@ pub(crate) async fn open_on(
     timing: Timing,
 ) -> Result<LedgerStore, LedgerError> {
     let options = OpenOptions { timing, ..options(&place(Path::new("unused"))) };
-    LedgerStore::open_on(backend, options).await
+    LedgerStore::open_on(backend, options, Keys::default()).await
 }
 
 pub(crate) fn holder(nonce: &str) -> Holder {
