@@ -5,6 +5,7 @@
 //! [`Phase`] the plugin was called; both deny by default, and say what they denied.
 
 mod call;
+mod durable;
 mod files;
 mod grants;
 pub mod http;
