@@ -2,7 +2,7 @@
 
 use relctl_broker::Grants;
 use relctl_plan::Digest;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload, TypeBounds};
 
 use crate::LoadFault;
 
@@ -43,7 +43,11 @@ impl Artifact {
                 }
                 Payload::ComponentImportSection(section) if depth == 1 => {
                     for import in section {
-                        imports.push(import.map_err(LoadFault::Parse)?.name.name.to_owned());
+                        let import = import.map_err(LoadFault::Parse)?;
+                        // A name for a type of the contract; there is nothing to call in it.
+                        if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                            imports.push(import.name.name.to_owned());
+                        }
                     }
                 }
                 _ => {}

@@ -8,7 +8,9 @@ use relctl_engine::Provider as _;
 use relctl_host::{Limits, LoadFault};
 use relctl_plan::{Failure, Verb};
 use serde_json::json;
-use support::{change, guest, guest_for, load, load_with, small_limits, step, subject};
+use support::{
+    change, guest, guest_for, host, load, load_with, request, small_limits, step, subject,
+};
 
 /// What `observe` of one subject comes to.
 async fn observe(wasm: &[u8], limits: Limits) -> String {
@@ -40,7 +42,8 @@ async fn a_well_behaved_guest_is_loaded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endless_loop_ends_with_its_fuel() {
-    let wasm = guest("(func $observe (param i32 i32) (result i32) (loop $on (br $on)) i32.const 0)");
+    let wasm =
+        guest("(func $observe (param i32 i32) (result i32) (loop $on (br $on)) i32.const 0)");
     assert_eq!(
         observe(&wasm, small_limits()).await,
         "plugin `hostile` used its whole CPU budget in `observe`"
@@ -49,12 +52,10 @@ async fn an_endless_loop_ends_with_its_fuel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loop_with_fuel_ends_with_its_time() {
-    let wasm = guest("(func $observe (param i32 i32) (result i32) (loop $on (br $on)) i32.const 0)");
-    let limits = Limits {
-        fuel: u64::MAX,
-        planning_time: Duration::from_millis(200),
-        ..small_limits()
-    };
+    let wasm =
+        guest("(func $observe (param i32 i32) (result i32) (loop $on (br $on)) i32.const 0)");
+    let limits =
+        Limits { fuel: u64::MAX, planning_time: Duration::from_millis(200), ..small_limits() };
     assert_eq!(
         observe(&wasm, limits).await,
         "plugin `hostile` took longer than 0.2 s in `observe`"
@@ -154,8 +155,7 @@ async fn a_wrong_number_of_answers_is_told() {
 fn observes(json: &str, unknown: &str) -> Vec<u8> {
     let length = |text: &str| format!("\\{:02x}\\00\\00\\00", text.len());
     let escaped = json.replace('"', "\\22");
-    let (unknowns, count) =
-        if unknown.is_empty() { ("", 0) } else { (unknown, 1) };
+    let (unknowns, count) = if unknown.is_empty() { ("", 0) } else { (unknown, 1) };
     guest(&format!(
         // At 1024 the list of one answer, at 1032 the answer: ok, some, text, unknown pointers. At
         // 1072 the pointer list's one entry.
@@ -273,4 +273,40 @@ async fn a_missing_export_is_refused() {
     let text = "(component (@custom \"relctl:contract\" \"0.1\"))";
     let fault = load_error(&wat::parse_str(text).unwrap()).await;
     assert!(matches!(fault, LoadFault::Exports(_)), "{fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capability_that_was_not_granted_is_refused() {
+    let wasm = guest(
+        "(import \"relctl:provider/http@0.1.0\" \"read\" (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))",
+    );
+    let fault = load_error(&wasm).await;
+    assert!(matches!(&fault, LoadFault::Capability(beyond) if beyond == &["http"]), "{fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_while_planning_is_denied() {
+    // The result of the write is laid out as the answer that `observe` and `assess` give, so the
+    // guest hands it over as it is: a list of one answer at 1024, the answer at 1032.
+    let wasm = guest(
+        "(import \"relctl:provider/files@0.1.0\" \"write-atomic\" (func $write (param i32 i32 i32 i32 i32 i32)))
+         (data (i32.const 1024) \"\\08\\04\\00\\00\" \"\\01\\00\\00\\00\")
+         (func $attempt (result i32)
+            (call $write (i32.const 256) (i32.const 7) (i32.const 256) (i32.const 7)
+                (i32.const 420) (i32.const 1032))
+            i32.const 1024)
+         (func $observe (param i32 i32) (result i32) call $attempt)
+         (func $assess (param i32 i32) (result i32) call $attempt)",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    let plugin = host(small_limits()).load(request(&wasm, &root)).await.unwrap();
+    let subject = subject("resource.local_file.x", json!({}));
+    let observed = plugin.observe(vec![subject.clone()]).await.unwrap();
+    let message = "writing `hostile` is not allowed while planning";
+    assert_eq!(observed, [Err(Failure::Denied(message.to_owned()))]);
+    let assessed = plugin.assess(vec![change(Verb::Create, subject, None)]).await.unwrap();
+    let message = "writing `hostile` is not allowed while the plugin only computes";
+    assert_eq!(assessed, [Err(Failure::Denied(message.to_owned()))]);
+    assert!(!root.exists());
 }

@@ -2,13 +2,8 @@
 //!
 //! A plugin implements [`Plugin`] and says [`export!`]. It reaches the world only through the
 //! [`Host`] that each function is handed, so that the same code runs natively in tests, against
-//! [`testing::FakeHost`]. `docs/plugin-author.md` shows how to write one in an hour.
-//!
-//! ```ignore
-//! struct Notes;
-//! impl relctl_sdk::Plugin for Notes { /* describe, validate, observe, assess, apply */ }
-//! relctl_sdk::export!(Notes);
-//! ```
+//! [`testing::FakeHost`]. `docs/plugin-author.md` shows how to write one in an hour;
+//! `plugins/example-note` is the one that it writes.
 
 #[doc(hidden)]
 pub mod bindings;

@@ -113,7 +113,8 @@ pub fn step(change: Change) -> StepCall {
 }
 
 /// A guest whose functions are written in WebAssembly text. `parts` replaces the well-behaved
-/// default of each function that it defines, by `$name`, and may define more.
+/// default of each function that it defines, by `$name`, and may define more; lines that are
+/// imports come first, as WebAssembly wants it.
 ///
 /// Its memory: the description at 0; at 64 an empty list; from 1024 on, what `parts` puts there.
 pub fn guest(parts: &str) -> Vec<u8> {
@@ -122,6 +123,9 @@ pub fn guest(parts: &str) -> Vec<u8> {
 
 /// A guest that says it was built for another contract.
 pub fn guest_for(contract: &str, parts: &str) -> Vec<u8> {
+    let (imports, parts): (Vec<&str>, Vec<&str>) =
+        parts.lines().partition(|line| line.trim_start().starts_with("(import "));
+    let (imports, parts) = (imports.join("\n"), parts.join("\n"));
     let default = |name: &str, signature: &str, body: &str| {
         if parts.contains(&format!("(func ${name} ")) {
             String::new()
@@ -155,6 +159,7 @@ pub fn guest_for(contract: &str, parts: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
             (import "relctl:provider/host@0.1.0" "log" (func $log (param i32 i32 i32)))
+            {imports}
             {memory}
             (global $free (mut i32) (i32.const 65536))
             (data (i32.const 0)
@@ -184,6 +189,6 @@ fn component(text: &str) -> Vec<u8> {
     let mut resolve = wit_parser::Resolve::default();
     let (package, _) = resolve.push_path(CONTRACT).unwrap();
     let world = resolve.select_world(&[package], Some("provider")).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }
