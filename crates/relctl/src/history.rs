@@ -1,0 +1,98 @@
+//! Walking the history, and finding the entry that a person means.
+
+use relctl_engine::Ledger;
+use relctl_plan::{Digest, Entry, EntryOutcome, Snapshot};
+
+use crate::error::{CommandError, ErrorKind};
+
+/// An entry with its digest.
+pub(crate) type Item = (Digest, Entry);
+
+/// What a person may name: an entry, or what was before the first one.
+pub(crate) enum Named {
+    Start,
+    Entry(Box<Item>),
+}
+
+/// The fewest digits of a hash that are taken for one.
+const SHORTEST_PREFIX: usize = 4;
+
+/// The newest entries, newest first, at most `limit`.
+pub(crate) async fn entries(ledger: &dyn Ledger, limit: usize) -> Result<Vec<Item>, CommandError> {
+    let mut found = Vec::new();
+    let mut next = ledger.head().await?.entry;
+    while let Some(digest) = next.filter(|_| found.len() < limit) {
+        let entry = ledger.entry(&digest).await?;
+        next = entry.parent.clone();
+        found.push((digest, entry));
+    }
+    Ok(found)
+}
+
+/// The entry whose release runs now: the newest one that succeeded.
+pub(crate) async fn in_force(ledger: &dyn Ledger) -> Result<Option<Item>, CommandError> {
+    let mut next = ledger.head().await?.entry;
+    while let Some(digest) = next {
+        let entry = ledger.entry(&digest).await?;
+        if entry.outcome == EntryOutcome::Succeeded {
+            return Ok(Some((digest, entry)));
+        }
+        next = entry.parent;
+    }
+    Ok(None)
+}
+
+/// Finds what `name` means: `start`, a serial, a version (the newest entry of it), or the first
+/// digits of a hash.
+pub(crate) async fn find(ledger: &dyn Ledger, name: &str) -> Result<Named, CommandError> {
+    if name == "start" {
+        return Ok(Named::Start);
+    }
+    let entries = entries(ledger, usize::MAX).await?;
+    let newest = entries.first().map_or(0, |(_, entry)| entry.serial);
+    select(entries, name).map(|item| Named::Entry(Box::new(item))).ok_or_else(|| {
+        let error = CommandError::new(ErrorKind::Ledger, format!("no entry is meant by `{name}`"));
+        if newest == 0 {
+            return error.hint("nothing has been applied yet");
+        }
+        error.hint(format!(
+            "give a serial from 1 to {newest}, a version, at least {SHORTEST_PREFIX} digits of a \
+             hash, or `start`; `relctl log` lists them"
+        ))
+    })
+}
+
+/// The entry that `name` means, of those given newest first.
+fn select(entries: Vec<Item>, name: &str) -> Option<Item> {
+    let serial: Option<u64> = name.strip_prefix('#').unwrap_or(name).parse().ok();
+    let is_prefix =
+        name.len() >= SHORTEST_PREFIX && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let rules: [&dyn Fn(&Item) -> bool; 3] = [
+        &|(_, entry)| serial == Some(entry.serial),
+        &|(_, entry)| entry.version == name,
+        &|(digest, _)| is_prefix && digest.as_str().starts_with(name),
+    ];
+    let index = rules.iter().find_map(|rule| entries.iter().position(rule))?;
+    entries.into_iter().nth(index)
+}
+
+/// What an entry left behind.
+pub(crate) async fn snapshot_of(
+    ledger: &dyn Ledger,
+    named: &Named,
+) -> Result<Snapshot, CommandError> {
+    match named {
+        Named::Start => Ok(Snapshot::empty()),
+        Named::Entry(item) => Ok(ledger.snapshot(&item.1.snapshot).await?),
+    }
+}
+
+impl Named {
+    /// For people: `v1.0.0 #1`.
+    pub(crate) fn title(&self) -> String {
+        match self {
+            Self::Start => "start".to_owned(),
+            Self::Entry(item) => format!("{} #{}", item.1.version, item.1.serial),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Loading plugins: those that the release file names, checked against `relctl.lock`, or those
+//! that a plan or the ledger pins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use relctl_broker::http::{HttpBroker, HttpOptions, HttpSetupError, RetryBudget};
+use relctl_broker::{Grants, HttpTransport};
+use relctl_config::{Draft, LockFile};
+use relctl_engine::{Ledger as _, Provider, Providers};
+use relctl_host::{Core, Host, HostOptions, Inspection, Limits, LoadRequest, core, grants_for};
+use relctl_ledger::LedgerStore;
+use relctl_plan::{Description, Digest, Instance, PluginPin, Value};
+
+use crate::context::Session;
+use crate::error::{CommandError, ErrorKind};
+use crate::plugins::{PluginFile, PluginPath};
+
+/// Plugins that are ready to be asked.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    pub providers: Providers,
+    /// Their bytes, for the ledger to keep.
+    pub wasm: Vec<(Digest, Vec<u8>)>,
+}
+
+/// How often requests of all plugins together are sent again in a row, before it is given up.
+const RETRIES: u32 = 50;
+
+/// A plugin that shall be loaded.
+struct Wanted {
+    instance: Instance,
+    pin: PluginPin,
+    file: PluginFile,
+}
+
+impl Loaded {
+    /// What each says of itself.
+    pub(crate) fn descriptions(&self) -> BTreeMap<Instance, Description> {
+        self.providers
+            .iter()
+            .map(|(instance, provider)| (instance.clone(), provider.description().clone()))
+            .collect()
+    }
+}
+
+impl Session {
+    /// Where plugins are looked for.
+    pub(crate) fn plugin_path(&self) -> PluginPath {
+        PluginPath::new(&self.folder(), &self.env.plugin_path)
+    }
+
+    /// Loads the plugins that a release file configures. Each must be the one in `relctl.lock`.
+    pub(crate) async fn load_configured(&self, draft: &Draft) -> Result<Loaded, CommandError> {
+        let lock = LockFile::read(&self.folder())?;
+        let path = self.plugin_path();
+        let mut wanted = Vec::new();
+        for (instance, config) in draft.plugins() {
+            let file = path.find(&config.source)?;
+            let Some(locked) = lock.plugins.get(instance) else {
+                return Err(CommandError::new(
+                    ErrorKind::Plugin,
+                    format!("plugin `{instance}` is not in `relctl.lock`"),
+                )
+                .hint("see what it asks for, and grant it: relctl init"));
+            };
+            if file.sha256 != locked.sha256 {
+                return Err(CommandError::new(
+                    ErrorKind::Plugin,
+                    format!("plugin `{instance}` is not the one in `relctl.lock`"),
+                )
+                .detail(format!("in `relctl.lock`  {} {}", locked.version, locked.sha256))
+                .detail(format!("`{}`  {}", file.path.display(), file.sha256))
+                .hint("see what is new about it, and accept it: relctl init --upgrade"));
+            }
+            let grants = serde_json::to_value(grants_for(&locked.grants)).unwrap_or_default();
+            let pin = PluginPin {
+                name: locked.name.clone(),
+                version: locked.version.clone(),
+                sha256: locked.sha256.clone(),
+                contract: locked.contract.clone(),
+                grants,
+                config: config.config.clone(),
+                auth: config.auth.clone(),
+            };
+            wanted.push(Wanted { instance: instance.clone(), pin, file });
+        }
+        let mut loaded = self.load(wanted).await?;
+        let core = core();
+        let serves = |(role, kind)| core.description().kind(role, kind).is_some();
+        // Only where it is used: an unused one would stand in every plan.
+        if draft.kinds_needed().into_iter().any(serves) {
+            loaded.providers.insert(Core::INSTANCE.to_owned(), core);
+        }
+        Ok(loaded)
+    }
+
+    /// Loads the plugins that a plan or an entry was made with: exactly those, from the plugin path
+    /// or, where that has other ones, from the ledger.
+    pub(crate) async fn load_pinned(
+        &self,
+        ledger: &LedgerStore,
+        pins: &BTreeMap<Instance, PluginPin>,
+    ) -> Result<Loaded, CommandError> {
+        let path = self.plugin_path();
+        let mut wanted = Vec::new();
+        let core = core();
+        let (built_in, pins): (Vec<_>, Vec<_>) =
+            pins.iter().partition(|(instance, _)| *instance == Core::INSTANCE);
+        if let Some((_, pin)) = built_in.iter().find(|(_, pin)| !core.is_pinned_by(pin)) {
+            return Err(CommandError::new(
+                ErrorKind::Stale,
+                format!("relctl {}'s own kinds are not those of this relctl", pin.version),
+            )
+            .hint(format!("use relctl {}, or plan again with this one", pin.version)));
+        }
+        for (instance, pin) in pins {
+            let file = match path.find_exactly(&pin.name, &pin.sha256) {
+                Some(file) => Some(file),
+                None => ledger.plugin(&pin.sha256).await?.map(|wasm| PluginFile {
+                    path: format!("plugins/{}.wasm", pin.sha256).into(),
+                    wasm,
+                    sha256: pin.sha256.clone(),
+                }),
+            };
+            let Some(file) = file else {
+                return Err(CommandError::new(
+                    ErrorKind::Stale,
+                    format!(
+                        "plugin `{instance}` ({} {}) is not here with the bytes that were reviewed",
+                        pin.name, pin.version
+                    ),
+                )
+                .detail(format!("wanted sha256 {}", pin.sha256))
+                .hint(format!(
+                    "put that `{}.wasm` into a folder of RELCTL_PLUGIN_PATH, or plan again with \
+                     the one that is here",
+                    pin.name
+                )));
+            };
+            wanted.push(Wanted { instance: instance.clone(), pin: pin.clone(), file });
+        }
+        let mut loaded = self.load(wanted).await?;
+        if !built_in.is_empty() {
+            loaded.providers.insert(Core::INSTANCE.to_owned(), core);
+        }
+        Ok(loaded)
+    }
+
+    /// Loads the plugins that the newest entry was made with.
+    pub(crate) async fn load_recorded(&self, ledger: &LedgerStore) -> Result<Loaded, CommandError> {
+        let Some(digest) = ledger.head().await?.entry else { return Ok(Loaded::default()) };
+        let snapshot = ledger.snapshot(&ledger.entry(&digest).await?.snapshot).await?;
+        self.load_pinned(ledger, &snapshot.plugins).await
+    }
+}
+
+impl Session {
+    /// Looks at a plugin without granting it anything.
+    pub(crate) async fn inspect(&self, file: &PluginFile) -> Result<Inspection, CommandError> {
+        let name = file.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Ok(self.host()?.inspect(&name.unwrap_or_default(), &file.wasm).await?)
+    }
+
+    fn host(&self) -> Result<Host, CommandError> {
+        let options = HostOptions {
+            cache_dir: self.env.cache_dir().map(|folder| folder.join("plugins")),
+            limits: Limits::default(),
+        };
+        Host::new(options).map_err(|error| {
+            CommandError::new(ErrorKind::Plugin, "this machine cannot run WebAssembly")
+                .cause(error.to_string())
+        })
+    }
+
+    /// Loads plugins, all at once, with what they may use.
+    async fn load(&self, wanted: Vec<Wanted>) -> Result<Loaded, CommandError> {
+        if wanted.is_empty() {
+            return Ok(Loaded::default());
+        }
+        let host = self.host()?;
+        let folder = std::path::absolute(self.folder())
+            .map_err(|error| CommandError::file("find the folder", &self.folder(), &error))?;
+        let budget = Arc::new(RetryBudget::new(RETRIES));
+        let loads = wanted.iter().map(|Wanted { instance, pin, file }| {
+            let (host, folder, budget) = (&host, &folder, &budget);
+            async move {
+                let grants: Grants = serde_json::from_value(pin.grants.clone()).map_err(|error| {
+                    CommandError::new(
+                        ErrorKind::Plugin,
+                        format!("the grants of plugin `{instance}` cannot be read"),
+                    )
+                    .cause(error.to_string())
+                })?;
+                let http = transport(instance, pin, &grants, budget)?;
+                let root = pin.config.get("root").and_then(Value::as_str);
+                let plugin = host
+                    .load(LoadRequest {
+                        instance: instance.clone(),
+                        wasm: &file.wasm,
+                        sha256: Some(pin.sha256.clone()),
+                        grants,
+                        config: pin.config.clone(),
+                        auth: pin.auth.clone(),
+                        files_root: root.map(|root| folder.join(root)),
+                        http,
+                    })
+                    .await?;
+                Ok::<_, CommandError>((instance.clone(), Arc::new(plugin) as Arc<dyn Provider>))
+            }
+        });
+        let providers = try_join_all(loads).await?.into_iter().collect();
+        let wasm = wanted.into_iter().map(|wanted| (wanted.file.sha256, wanted.file.wasm));
+        Ok(Loaded { providers, wasm: wasm.collect() })
+    }
+}
+
+/// What sends a plugin's requests, where it may send any.
+fn transport(
+    instance: &str,
+    pin: &PluginPin,
+    grants: &Grants,
+    budget: &Arc<RetryBudget>,
+) -> Result<Option<Arc<dyn HttpTransport>>, CommandError> {
+    if grants.http.is_empty() {
+        return Ok(None);
+    }
+    let as_error = |error: HttpSetupError| CommandError::from_error(ErrorKind::Plugin, &error);
+    let options = HttpOptions::read(instance, Arc::clone(budget), &pin.config, &pin.auth)
+        .map_err(as_error)?;
+    let broker = HttpBroker::new(options).map_err(as_error)?;
+    Ok(Some(Arc::new(broker)))
+}

@@ -1,0 +1,77 @@
+//! The release at hand: its file, its plugins and its ledger.
+
+use relctl_config::{Diagnostics, Draft, LoadOptions, Mistake};
+use relctl_engine::EngineError;
+use relctl_ledger::LedgerStore;
+use relctl_plan::Release;
+
+use crate::context::Session;
+use crate::error::CommandError;
+use crate::place::Place;
+use crate::loading::Loaded;
+
+/// All that planning a release needs.
+pub(crate) struct Project {
+    draft: Draft,
+    pub release: Release,
+    pub plugins: Loaded,
+    pub ledger: LedgerStore,
+}
+
+impl Project {
+    /// Reads the release file, loads its plugins and opens its ledger.
+    pub(crate) async fn open(session: &Session) -> Result<Self, CommandError> {
+        let draft = load(session)?;
+        // Before the plugins: who has not run `relctl init` lacks both, and is told once.
+        let ledger = Place::of_draft(session, &draft)?.open().await?;
+        let (draft, release, plugins) = checked(session, draft).await?;
+        Ok(Self { draft, release, plugins, ledger })
+    }
+
+    /// The error with a place in the release file for each mistake that has one.
+    pub(crate) fn place(&self, error: EngineError) -> CommandError {
+        place(&self.draft, error)
+    }
+}
+
+/// Reads the release file with its overlay and variables.
+pub(crate) fn load(session: &Session) -> Result<Draft, CommandError> {
+    let options = LoadOptions {
+        dir: ".".into(),
+        file: session.global.file.clone(),
+        environment: session.environment().map(str::to_owned),
+        vars: session.global.vars.clone(),
+        var_files: session.global.var_files.clone(),
+        env: session.env.vars.clone(),
+    };
+    Ok(relctl_config::load(&options)?)
+}
+
+/// Loads the plugins of the release, and checks the release against the kinds that they serve.
+pub(crate) async fn checked(
+    session: &Session,
+    mut draft: Draft,
+) -> Result<(Draft, Release, Loaded), CommandError> {
+    let plugins = session.load_configured(&draft).await?;
+    let release = draft.finish(&plugins.descriptions())?;
+    Ok((draft, release, plugins))
+}
+
+/// The error with a place in the release file for each mistake that has one.
+pub(crate) fn place(draft: &Draft, error: EngineError) -> CommandError {
+    match error {
+        EngineError::Objects(errors) => {
+            let located = errors.into_iter().map(|error| {
+                let diagnostic = error.diagnostic;
+                draft.diagnostic(
+                    &error.address,
+                    &diagnostic.path,
+                    diagnostic.message,
+                    diagnostic.hint,
+                )
+            });
+            located.collect::<Vec<Mistake>>().into_iter().collect::<Diagnostics>().into()
+        }
+        other => other.into(),
+    }
+}
