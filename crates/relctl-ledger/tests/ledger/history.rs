@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use relctl_engine::{Ledger, LedgerError, LedgerErrorKind};
-use relctl_ledger::{Append, Backend, Guard, Match, Object, Put, Version};
+use relctl_ledger::{Append, Backend, Guard, LedgerStore, Match, Object, Put, Version};
 
 use crate::simulated::Simulated;
-use crate::support::{PATIENT, assert_error, new_on, open_on, release};
+use crate::support::{PATIENT, assert_error, new_on, open_on, options, place, release};
 
 /// Counts requests.
 #[derive(Debug)]
@@ -62,9 +63,10 @@ async fn the_first_page_takes_three_requests_at_most() {
     let backend = Simulated::objects();
     let store = new_on(Arc::new(backend.clone()), PATIENT).await;
     let requests = Arc::new(AtomicU64::new(0));
+    let inner = backend.clone();
     let counting = Counting { inner: backend, requests: requests.clone() };
     let counted = open_on(Arc::new(counting), PATIENT).await.unwrap();
-    for number in 1..=220_u64 {
+    for number in 1..=entries() {
         release(&store, &format!("v{number}")).await;
         requests.store(0, Ordering::SeqCst);
         let rows = counted.history(30).await.unwrap();
@@ -74,6 +76,27 @@ async fn the_first_page_takes_three_requests_at_most() {
         let taken = requests.load(Ordering::SeqCst);
         assert!(taken <= 3, "{taken} requests with {number} entries");
     }
+
+    // The same in a directory, for the figure in docs/reliability.md.
+    let root = tempfile::tempdir().unwrap();
+    for (path, bytes) in inner.files() {
+        let path = root.path().join("shop/default").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let started = Instant::now();
+    let local = LedgerStore::open(options(&place(root.path()))).await.unwrap();
+    assert_eq!(local.history(30).await.unwrap(), store.history(30).await.unwrap());
+    println!(
+        "first page of {} entries in {:?}, memory and directory",
+        entries(),
+        started.elapsed()
+    );
+}
+
+/// How many entries; `RELCTL_TEST_ENTRIES` asks for more.
+fn entries() -> u64 {
+    std::env::var("RELCTL_TEST_ENTRIES").ok().and_then(|text| text.parse().ok()).unwrap_or(220)
 }
 
 #[tokio::test]
