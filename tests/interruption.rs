@@ -11,7 +11,7 @@ use crate::environment::TestEnvironment;
 use crate::site;
 
 /// How many lines the long release appends, one after the other.
-const LINES: usize = 400;
+const LINES: usize = 200;
 
 /// A release that takes a while: many runs, each of which waits for the one before it.
 fn long() -> TestEnvironment {
@@ -39,7 +39,7 @@ fn lines() -> String {
 /// Starts an apply, and returns when its first effect is there.
 fn start(site: &TestEnvironment) -> Child {
     let mut child = site.command(&["apply", "--auto-approve"]).spawn().unwrap();
-    let give_up = Instant::now() + Duration::from_secs(120);
+    let give_up = Instant::now() + Duration::from_mins(2);
     while !site.exists("www/log") {
         if let Some(status) = child.try_wait().unwrap() {
             let output = child.wait_with_output().unwrap();
@@ -74,14 +74,13 @@ fn a_signal_parks_and_resume_goes_on() {
     let output = site.output(&child.wait_with_output().unwrap());
     assert!(sent.elapsed() < Duration::from_secs(5), "parking took {:?}", sent.elapsed());
     assert_eq!(output.code, Some(130), "{output}");
-    assert!(output.stderr.contains("relctl resume"), "{output}");
+    assert!(output.stdout.contains("relctl resume"), "{output}");
     let so_far = appended(&site);
     assert!(so_far < LINES, "all was done before the signal came");
 
     // Nothing else may start before this is settled.
-    assert_snapshot!(site.relctl("apply --auto-approve --var x=y").exits(1).stderr, @"");
-    let plan = site.relctl("plan").exits(6);
-    assert!(plan.stderr.contains("relctl resume"), "{plan}");
+    assert_snapshot!(site.relctl("plan").stderr, @"");
+    site.relctl("apply --auto-approve").exits(6);
 
     site.relctl("resume").success();
     assert_eq!(appended(&site), LINES);

@@ -60,7 +60,24 @@ fn apply_prints_one_event_a_line() {
 #[test]
 fn an_error_is_a_document_too() {
     let site = site::uninitialised();
-    assert_snapshot!(site.relctl("plan --json"), @"");
+    assert_snapshot!(site.relctl("plan --json"), @r#"
+    exit code: 1
+    ----- stdout
+    {
+      "error": {
+        "hints": [
+          "`relctl init` creates one; if there should be one, check `--ledger`"
+        ],
+        "kind": "ledger",
+        "message": "there is no ledger: `state/site/default/HEAD` does not exist"
+      },
+      "exit": 1
+    }
+    ----- stderr
+    error: there is no ledger: `state/site/default/HEAD` does not exist
+
+    hint: `relctl init` creates one; if there should be one, check `--ledger`
+    "#);
     let initialised = site::initialised();
     let output = initialised.relctl("apply --json").exits(7);
     assert_eq!(events(&output).last().unwrap()["event"], "error");
@@ -103,7 +120,8 @@ fn no_credential_of_the_environment_reaches_any_output() {
         let mut command = site.command(&arguments.split(' ').collect::<Vec<_>>());
         let output =
             site.run(command.env("AWS_SECRET_ACCESS_KEY", "s3cr3t").env("RELCTL_LOG", "trace"));
-        seen.push_str(&format!("{}{}", output.raw, output.stderr));
+        seen.push_str(&output.raw);
+        seen.push_str(&output.stderr);
     }
     seen.push_str(&everything_below(&site));
     assert!(!seen.contains("s3cr3t"));

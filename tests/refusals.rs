@@ -14,19 +14,21 @@ fn world(site: &TestEnvironment) -> String {
         for entry in entries {
             let path = entry.unwrap().path();
             let metadata = path.symlink_metadata().unwrap();
+            let name = path.display();
             if metadata.is_dir() {
                 collect(&path, found);
             } else if metadata.is_symlink() {
-                found.push(format!("{path:?} -> {:?}", path.read_link().unwrap()));
+                found.push(format!("{name} -> {}", path.read_link().unwrap().display()));
             } else {
-                found.push(format!("{path:?} {:?}", std::fs::read_to_string(&path).unwrap()));
+                found.push(format!("{name} {:?}", std::fs::read(&path).unwrap()));
             }
         }
     }
     let mut found = Vec::new();
     collect(&site.path("www"), &mut found);
     collect(&site.path("state/site"), &mut found);
-    found.retain(|line| !line.contains("/HEAD") && !line.contains("/lock"));
+    // What taking the lock leaves behind.
+    found.retain(|line| !["/HEAD", "/lock", "/.lock", "/.swap"].iter().any(|n| line.contains(n)));
     found.sort();
     found.join("\n")
 }
@@ -115,8 +117,22 @@ fn expecting_another_plan_is_no_approval() {
     let site = planned();
     let before = world(&site);
     let other = "0".repeat(64);
-    assert_snapshot!(site.relctl(&format!("apply plan.json --expect {other}")), @"");
-    assert_snapshot!(site.relctl(&format!("apply --expect {other}")), @"");
+    assert_snapshot!(site.relctl(&format!("apply plan.json --expect {other}")), @"
+    exit code: 7
+    ----- stdout
+    ----- stderr
+    error: the plan is [sha256], approved was [sha256]
+
+    hint: nothing was changed; have the plan reviewed as it is now: relctl plan
+    ");
+    assert_snapshot!(site.relctl(&format!("apply --expect {other}")), @"
+    exit code: 7
+    ----- stdout
+    ----- stderr
+    error: `9c1e` is too short for a plan id
+
+    hint: give all 64 digits, or at least the first 12
+    ");
     assert_snapshot!(site.relctl("apply --expect 9c1e"), @"");
     assert_eq!(world(&site), before);
 }

@@ -61,11 +61,13 @@ pub(crate) fn bump(environment: &TestEnvironment) {
     environment.edit("release.toml", "version = \"v1.0.0\"", "version = \"v1.1.0\"");
 }
 
-/// A folder with the release and a plugin of its own, `mine.wasm`, not initialised.
+/// A folder with the release and a plugin of its own, `mine.wasm`, that is nowhere else; not
+/// initialised.
 pub(crate) fn with_own_plugin() -> TestEnvironment {
     let environment = uninitialised();
     std::fs::copy(plugins().join("local.wasm"), environment.path("mine.wasm")).unwrap();
     environment.edit("release.toml", "[plugins.local]", "[plugins.local]\nsource = \"mine.wasm\"");
+    change_own_plugin(&environment);
     environment
 }
 

@@ -1,7 +1,7 @@
 //! One run of relctl: what the command line and the environment said, and the ways from there to
 //! the release, its ledger and its plugins.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,12 +42,10 @@ impl Session {
         self.global.file.clone().unwrap_or_else(|| "release.toml".into())
     }
 
-    /// The folder of the release file: `relctl.lock`, `environments/` and `state/` are in it.
+    /// The folder of the release file: `relctl.lock`, `environments/` and `state/` are in it. Empty
+    /// where that is the current folder.
     pub(crate) fn folder(&self) -> PathBuf {
-        match self.file().parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => ".".into(),
-        }
+        self.file().parent().map(Path::to_owned).unwrap_or_default()
     }
 
     /// The environment that `-e` or `RELCTL_ENV` chose.

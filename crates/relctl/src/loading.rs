@@ -2,6 +2,7 @@
 //! that a plan or the ledger pins.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -96,14 +97,16 @@ impl Session {
         Ok(loaded)
     }
 
-    /// Loads the plugins that a plan or an entry was made with: exactly those, from the plugin path
-    /// or, where that has other ones, from the ledger.
+    /// Loads the plugins that a plan or an entry was made with: exactly those, from the plugin path,
+    /// from where `relctl.lock` says, or from the ledger.
     pub(crate) async fn load_pinned(
         &self,
         ledger: &LedgerStore,
         pins: &BTreeMap<Instance, PluginPin>,
     ) -> Result<Loaded, CommandError> {
         let path = self.plugin_path();
+        // Not needed: a bare machine has none.
+        let lock = LockFile::read(&self.folder()).ok();
         let mut wanted = Vec::new();
         let core = core();
         let (built_in, pins): (Vec<_>, Vec<_>) =
@@ -116,7 +119,10 @@ impl Session {
             .hint(format!("use relctl {}, or plan again with this one", pin.version)));
         }
         for (instance, pin) in pins {
-            let file = match path.find_exactly(&pin.name, &pin.sha256) {
+            let beside = lock.as_ref().and_then(|lock| lock.plugins.get(instance));
+            let sources = [Some(pin.name.as_str()), beside.map(|locked| locked.source.as_str())];
+            let mut found = sources.into_iter().flatten();
+            let file = match found.find_map(|source| path.find_exactly(source, &pin.sha256)) {
                 Some(file) => Some(file),
                 None => ledger.plugin(&pin.sha256).await?.map(|wasm| PluginFile {
                     path: format!("plugins/{}.wasm", pin.sha256).into(),
@@ -180,8 +186,9 @@ impl Session {
             return Ok(Loaded::default());
         }
         let host = self.host()?;
-        let folder = std::path::absolute(self.folder())
-            .map_err(|error| CommandError::file("find the folder", &self.folder(), &error))?;
+        let folder = std::env::current_dir()
+            .map_err(|error| CommandError::file("find the folder", Path::new("."), &error))?
+            .join(self.folder());
         let budget = Arc::new(RetryBudget::new(RETRIES));
         let loads = wanted.iter().map(|Wanted { instance, pin, file }| {
             let (host, folder, budget) = (&host, &folder, &budget);

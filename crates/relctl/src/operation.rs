@@ -78,7 +78,7 @@ pub(crate) async fn carry_out(
         Way::Apply => apply(context, plan, &options, &progress, interrupt).await?,
         Way::Resume(mode) => resume(context, mode, &options, &progress, interrupt).await?,
     };
-    let exit = exit_of(&report, way);
+    let exit = exit_of(&report);
     let environment = plan.body.environment.as_deref();
     // Shown where there is somewhere to go back to.
     let can_revert = report.entry.is_some()
@@ -108,15 +108,12 @@ pub(crate) async fn carry_out(
 }
 
 /// How an operation that could start ends the process.
-fn exit_of(report: &Report, way: Way) -> Exit {
+fn exit_of(report: &Report) -> Exit {
     let blocking = |outcome: Outcome| {
         report.checks.iter().any(|(_, verdict, blocks)| *blocks && verdict.outcome == outcome)
     };
     if report.parked {
         Exit::Interrupted
-    } else if way == Way::Resume(ResumeMode::Stop) && report.failed.is_empty() {
-        // That the release is closed as failed is what was asked for.
-        Exit::Done
     } else if report.outcome == EntryOutcome::Failed || blocking(Outcome::Fail) {
         Exit::Failed
     } else if blocking(Outcome::Inconclusive) {

@@ -49,9 +49,14 @@ impl PluginPath {
         }
     }
 
-    /// Finds the plugin with exactly these bytes, among those of its name.
-    pub(crate) fn find_exactly(&self, name: &str, sha256: &Digest) -> Option<PluginFile> {
-        self.candidates(name)
+    /// Finds the plugin with exactly these bytes, among those that `source` may mean.
+    pub(crate) fn find_exactly(&self, source: &str, sha256: &Digest) -> Option<PluginFile> {
+        let candidates = if is_path(source) {
+            vec![self.project.join(source)]
+        } else {
+            self.candidates(source)
+        };
+        candidates
             .into_iter()
             .filter_map(|path| read(path).ok())
             .find(|file| file.sha256 == *sha256)

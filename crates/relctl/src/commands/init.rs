@@ -56,7 +56,7 @@ pub(crate) async fn run(session: &Session, args: &InitArgs) -> Result<Exit, Comm
     lock.plugins = plugins;
 
     let place = Place::of_draft(session, &draft)?;
-    let (ledger, is_new) = open_or_make(session, place).await?;
+    let (ledger, is_new) = open_or_make(place).await?;
     lock.set_lineage(draft.environment(), ledger.lineage().to_owned());
     if lock != old {
         lock.write(&folder).map_err(|error| CommandError::from_error(ErrorKind::File, &error))?;
@@ -157,10 +157,7 @@ fn changed_lines(instance: &str, before: &LockedPlugin, now: &LockedPlugin) -> V
 }
 
 /// Opens the ledger, or makes it where there never was one.
-async fn open_or_make(
-    session: &Session,
-    place: Place,
-) -> Result<(LedgerStore, bool), CommandError> {
+async fn open_or_make(place: Place) -> Result<(LedgerStore, bool), CommandError> {
     match place.open().await {
         Ok(ledger) => Ok((ledger, false)),
         Err(error) if error.kind == LedgerErrorKind::Absent => match &place.lineage {
