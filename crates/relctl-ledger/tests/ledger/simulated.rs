@@ -203,7 +203,8 @@ impl Backend for Simulated {
         self.alive()?;
         let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let disk = self.disk.lock().unwrap();
-        Ok(disk.objects.keys().filter(|path| path.starts_with(&below)).cloned().collect())
+        let from = disk.objects.range(below.clone()..).map(|(path, _)| path);
+        Ok(from.take_while(|path| path.starts_with(&below)).cloned().collect())
     }
 
     fn can_append(&self) -> bool {
