@@ -48,3 +48,21 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 pub fn wrong(path: &str, message: &str, hint: &str) -> Diagnostic {
     Diagnostic { path: path.to_owned(), message: message.to_owned(), hint: Some(hint.to_owned()) }
 }
+
+/// How long to wait before the next look, in milliseconds: often at first, since much is done at
+/// once, then ever more seldom, up to `most`.
+pub fn look_again_ms(elapsed_ms: u64, most: u32) -> u32 {
+    u32::try_from(elapsed_ms / 4).unwrap_or(most).clamp(50, most.max(50))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_grow_seldom() {
+        for (elapsed, wait) in [(0, 50), (400, 100), (8_000, 2_000), (u64::MAX, 3_000)] {
+            assert_eq!(look_again_ms(elapsed, 3_000), wait);
+        }
+    }
+}

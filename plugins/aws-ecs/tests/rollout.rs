@@ -190,6 +190,10 @@ fn an_endpoint_that_shows_no_deployment_is_degraded_at_best() {
     let step = step(change);
     let token = token(AwsEcs::apply(&host, &step));
     cloud.script("DescribeServices", [service("web:42", json!([old()]), json!({}))]);
+    let Ok(Progress::Pending { token, message, .. }) = AwsEcs::poll(&host, &step, &token) else {
+        panic!("it is said first")
+    };
+    assert!(message.contains("degraded"), "{message}");
     let Ok(Progress::Done(document)) = AwsEcs::poll(&host, &step, &token) else { panic!("done") };
     assert!(document.value["verification"].as_str().unwrap().starts_with("degraded"));
     assert!(host.logged().iter().any(|line| line.contains("degraded")));

@@ -4,6 +4,7 @@
 //! the very deployment of this step, complete, with its tasks running (facts: E3, E4).
 
 use aws_connector::json::{Object, text};
+use aws_connector::look_again_ms;
 use relctl_sdk::{Document, Failure, Host, Level, Progress, Step, Value};
 use serde_json::json;
 
@@ -11,7 +12,7 @@ use super::{canonical, identity, report};
 use crate::api::Ecs;
 use crate::arn;
 
-/// How long to wait between two looks, in milliseconds.
+/// The longest wait between two looks, in milliseconds.
 const LOOK_AGAIN_MS: u32 = 3_000;
 
 /// What a step waits for. It crosses to the host and back as the token of a pending step.
@@ -22,6 +23,8 @@ pub(crate) struct Wait {
     pub(crate) definition: String,
     /// When the wait began, in milliseconds since 1970.
     pub(crate) since_ms: u64,
+    /// The person was told that this will be a degraded success.
+    pub(crate) warned: bool,
 }
 
 /// What ends a wait.
@@ -46,7 +49,7 @@ impl Wait {
             Goal::RolledBack(arn) => ("rolled-back", Some(arn.as_str())),
             Goal::Gone => ("gone", None),
         };
-        json!({ "goal": goal, "of": of, "definition": self.definition, "since": self.since_ms })
+        json!({ "goal": goal, "of": of, "definition": self.definition, "since": self.since_ms, "warned": self.warned })
             .to_string()
     }
 
@@ -61,11 +64,15 @@ impl Wait {
             _ => return None,
         };
         let definition = text(&token, "definition")?.to_owned();
-        Some(Self { goal, definition, since_ms: token.get("since")?.as_u64()? })
+        let since_ms = token.get("since")?.as_u64()?;
+        let warned = token.get("warned")?.as_bool()?;
+        Some(Self { goal, definition, since_ms, warned })
     }
 
-    pub(crate) fn pending(&self, message: String) -> Progress {
-        Progress::Pending { token: self.to_token(), message, retry_after_ms: LOOK_AGAIN_MS }
+    pub(crate) fn pending(&self, now_ms: u64, message: String) -> Progress {
+        let elapsed_ms = now_ms.saturating_sub(self.since_ms);
+        let retry_after_ms = look_again_ms(elapsed_ms, LOOK_AGAIN_MS);
+        Progress::Pending { token: self.to_token(), message, retry_after_ms }
     }
 }
 
@@ -195,6 +202,12 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
     let overdue = waited + 2 * u64::from(LOOK_AGAIN_MS) > step.timeout_ms;
     match standing {
         Standing::Complete => Ok(Progress::Done(Document::known(canonical::of_answer(&service)))),
+        // Said as progress, which a person and a CI log see, before it is done.
+        Standing::Degraded(why) if !wait.warned => {
+            let wait = Wait { warned: true, ..wait };
+            Ok(wait
+                .pending(host.now_ms(), format!("as wanted, but verification is degraded: {why}")))
+        }
         Standing::Degraded(why) => {
             host.log(Level::Warn, &format!("service {name}: verification degraded: {why}"));
             let mut document = Document::known(canonical::of_answer(&service));
@@ -205,7 +218,9 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
             let why = format!("not complete after {} s: {progress}", waited / 1000);
             Err(failed(&ecs, &service, &wait, &why))
         }
-        Standing::Under(progress) => Ok(wait.pending(report::progress(&service, &progress))),
+        Standing::Under(progress) => {
+            Ok(wait.pending(host.now_ms(), report::progress(&service, &progress)))
+        }
         Standing::Failed(why) => Err(failed(&ecs, &service, &wait, &why)),
     }
 }
@@ -244,7 +259,7 @@ mod tests {
     const NEW: &str = "arn:aws:ecs:us-east-1:123456789012:task-definition/web:42";
 
     fn wait(goal: Goal) -> Wait {
-        Wait { goal, definition: NEW.to_owned(), since_ms: 7 }
+        Wait { goal, definition: NEW.to_owned(), since_ms: 7, warned: true }
     }
 
     use relctl_sdk::testing::map as service;

@@ -23,7 +23,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
         (Verb::Create, Some(service)) if is_ours(&service, step) => {
             let goal = Goal::Deployment(primary_id(&service));
             Ok(wait(host, step, &canonical::of_answer(&service), goal)
-                .pending("created".to_owned()))
+                .pending(host.now_ms(), "created".to_owned()))
         }
         (Verb::Create, Some(_)) => Err(Failure::Precondition(format!(
             "service `{name}` of cluster `{cluster}` exists already; plan again to adopt it"
@@ -53,7 +53,7 @@ fn primary_id(service: &Object) -> Option<String> {
 fn wait(host: &impl Host, step: &Step, now: &Object, goal: Goal) -> Wait {
     let wanted = step.change.desired_field("task_definition").text();
     let definition = wanted.or_else(|| text(now, "task_definition")).unwrap_or_default().to_owned();
-    Wait { goal, definition, since_ms: host.now_ms() }
+    Wait { goal, definition, since_ms: host.now_ms(), warned: false }
 }
 
 fn create(host: &impl Host, ecs: &Ecs, step: &Step) -> Result<Progress, Failure> {
@@ -61,15 +61,21 @@ fn create(host: &impl Host, ecs: &Ecs, step: &Step) -> Result<Progress, Failure>
     let answer = ecs.create_service(&body::create(&desired, &step.lineage, &step.token))?;
     let service = service_in(&answer)?;
     let goal = Goal::Deployment(primary_id(&service));
-    Ok(wait(host, step, &canonical::of_answer(&service), goal).pending("created".to_owned()))
+    Ok(wait(host, step, &canonical::of_answer(&service), goal)
+        .pending(host.now_ms(), "created".to_owned()))
 }
 
 fn delete(host: &impl Host, ecs: &Ecs, cluster: &str, name: &str) -> Result<Progress, Failure> {
     let drained = json!({ "cluster": cluster, "service": name, "desiredCount": 0 });
     ecs.update_service(&drained)?;
     ecs.delete_service(cluster, name)?;
-    let wait = Wait { goal: Goal::Gone, definition: String::new(), since_ms: host.now_ms() };
-    Ok(wait.pending("draining".to_owned()))
+    let wait = Wait {
+        goal: Goal::Gone,
+        definition: String::new(),
+        since_ms: host.now_ms(),
+        warned: false,
+    };
+    Ok(wait.pending(host.now_ms(), "draining".to_owned()))
 }
 
 /// Changes what differs. The plan's observation is not there at a second attempt, so everything is
@@ -92,7 +98,9 @@ fn update(host: &impl Host, ecs: &Ecs, step: &Step, before: &Object) -> Result<P
     };
     change_tags(ecs, arn, &body::trigger_changes(&change))?;
     if let Some(goal) = goal {
-        return Ok(wait(host, step, &now, goal).pending("the service is told".to_owned()));
+        return Ok(
+            wait(host, step, &now, goal).pending(host.now_ms(), "the service is told".to_owned())
+        );
     }
     let service = look(ecs, step)?;
     Ok(Progress::Done(Document::known(canonical::of_answer(&service))))

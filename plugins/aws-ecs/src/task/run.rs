@@ -1,6 +1,7 @@
 //! Starts a one-off task, at most once for each run key, and waits for its end.
 
 use aws_connector::json::{Object, text};
+use aws_connector::look_again_ms;
 use relctl_sdk::{Attempt, Failure, Host, Progress, Step, Value};
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::api::{Ecs, objects};
 use crate::arn;
 use crate::service::network_to_wire;
 
-/// How long to wait between two looks, in milliseconds.
+/// The longest wait between two looks, in milliseconds.
 const LOOK_AGAIN_MS: u32 = 3_000;
 
 /// How long a task that was started may stay invisible, in milliseconds: ECS is eventually
@@ -32,13 +33,13 @@ struct Wait {
 }
 
 impl Wait {
-    fn pending(&self, message: &str) -> Progress {
+    fn pending(&self, now_ms: u64, message: &str) -> Progress {
         let token =
             json!({ "task": self.task, "container": self.container, "since": self.since_ms });
         Progress::Pending {
             token: token.to_string(),
             message: message.to_owned(),
-            retry_after_ms: LOOK_AGAIN_MS,
+            retry_after_ms: look_again_ms(now_ms.saturating_sub(self.since_ms), LOOK_AGAIN_MS),
         }
     }
 
@@ -76,7 +77,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
 
     if let Some(arn) = find(&ecs, cluster, step)? {
         wait.task = Some(arn);
-        return Ok(wait.pending("this run's task was started before"));
+        return Ok(wait.pending(host.now_ms(), "this run's task was started before"));
     }
     if step.attempt == Attempt::Again {
         return Err(Failure::Unknown(format!(
@@ -105,7 +106,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
             match task.and_then(|task| text(&task, "taskArn").map(str::to_owned)) {
                 Some(arn) => {
                     wait.task = Some(arn);
-                    Ok(wait.pending("the task is started"))
+                    Ok(wait.pending(host.now_ms(), "the task is started"))
                 }
                 None => {
                     Err(Failure::Precondition(format!("ECS started no task: {}", reasons(&answer))))
@@ -114,7 +115,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
         }
         // Whether it runs will show.
         Err(problem) if problem.is_unknown() => {
-            Ok(wait.pending("no answer from ECS: looking for the task"))
+            Ok(wait.pending(host.now_ms(), "no answer from ECS: looking for the task"))
         }
         Err(problem) => Err(problem.into()),
     }
@@ -237,7 +238,9 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
     };
     let (Some(arn), Some(task)) = (&wait.task, task) else {
         return match &wait.task {
-            _ if waited <= VISIBLE_WITHIN_MS => Ok(wait.pending("ECS does not show the task yet")),
+            _ if waited <= VISIBLE_WITHIN_MS => {
+                Ok(wait.pending(host.now_ms(), "ECS does not show the task yet"))
+            }
             Some(arn) => Err(Failure::Unknown(format!(
                 "ECS no longer shows {arn}: stopped tasks stay visible for an hour. Its log says how it ended"
             ))),
@@ -256,7 +259,9 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
                 waited / 1000
             )))
         }
-        Ending::Running(state) => Ok(wait.pending(&format!("{} is {state}", arn::name_of(arn)))),
+        Ending::Running(state) => {
+            Ok(wait.pending(host.now_ms(), &format!("{} is {state}", arn::name_of(arn))))
+        }
         Ending::Succeeded => {
             let definition = definition_of(&ecs, definition_arn).unwrap_or_default();
             let log = ending::log_of(&definition, &wait.container, arn);

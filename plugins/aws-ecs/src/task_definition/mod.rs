@@ -192,7 +192,11 @@ pub(crate) fn assess(change: &Change) -> Result<Assessment, Failure> {
     if base.is_some() {
         let service = desired.value.get("from").and_then(|from| from.get("service"));
         let service = service.and_then(Value::as_str).unwrap_or_default();
-        assessment.notes.push(format!("made from {family}, which service {service} runs"));
+        let back_to = change.undo.as_ref().and_then(|undo| undo.open.field("arn").text());
+        assessment.notes.push(match back_to.map(arn::family_revision) {
+            Some(was) => format!("goes back to what {was} was, from {family}"),
+            None => format!("made from {family}, which service {service} runs"),
+        });
         assessment.relies_on.extend(["/arn".to_owned(), "/unrolled_revision".to_owned()]);
     }
     if let Some(newer) = observed.get("unrolled_revision") {

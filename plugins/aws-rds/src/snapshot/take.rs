@@ -2,6 +2,7 @@
 //! before.
 
 use aws_connector::json::{Object, text};
+use aws_connector::look_again_ms;
 use relctl_sdk::{Attempt, Document, Failure, Host, Level, Progress, Step, Value};
 
 use super::age;
@@ -9,7 +10,7 @@ use super::model::{Names, Snapshot, Source};
 use crate::api::Rds;
 use crate::{LINEAGE_TAG, RUN_TAG, STEP_TAG};
 
-/// How long to wait between two looks, in milliseconds.
+/// The longest wait between two looks, in milliseconds.
 const LOOK_AGAIN_MS: u32 = 5_000;
 
 /// States in which RDS takes a snapshot.
@@ -52,11 +53,12 @@ impl Wanted {
 }
 
 fn pending(host: &impl Host, message: String) -> Progress {
-    since(host.now_ms(), message)
+    since(host.now_ms(), 0, message)
 }
 
-fn since(since_ms: u64, message: String) -> Progress {
-    Progress::Pending { token: since_ms.to_string(), message, retry_after_ms: LOOK_AGAIN_MS }
+fn since(since_ms: u64, elapsed_ms: u64, message: String) -> Progress {
+    let retry_after_ms = look_again_ms(elapsed_ms, LOOK_AGAIN_MS);
+    Progress::Pending { token: since_ms.to_string(), message, retry_after_ms }
 }
 
 /// Begins, unless this run has its snapshot or a fresh enough one serves.
@@ -154,7 +156,7 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         "creating" | "backing-up" | ""
             if elapsed_ms + 2 * u64::from(LOOK_AGAIN_MS) <= step.timeout_ms =>
         {
-            Ok(since(since_ms, format!("{} {} %", wanted.identifier, snapshot.percent)))
+            Ok(since(since_ms, elapsed_ms, format!("{} {} %", wanted.identifier, snapshot.percent)))
         }
         status => Err(Failure::Partial(
             document,
