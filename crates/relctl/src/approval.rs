@@ -55,6 +55,7 @@ mod tests {
     fn plan() -> Plan {
         let body = serde_json::json!({
             "release": "r", "version": "v", "environment": null, "kind": "apply",
+            "new_version": false, "retain": [],
             "base": { "lineage": "l", "serial": 0, "entry": null }, "plugins": {}, "steps": [],
             "relied_on": {}, "records": {}, "forget": [],
             "summary": {
