@@ -29,11 +29,18 @@ const NOW: &str = "2026-11-22T10:00:00Z";
 
 impl TestEnvironment {
     pub(crate) fn new() -> Self {
-        let root = tempfile::Builder::new().prefix("relctl-test-").tempdir().unwrap();
+        let root = new_root();
         for folder in ["work", "home", "tmp"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
         }
         Self { root }
+    }
+
+    /// A copy of it as it is now, to go another way from here.
+    pub(crate) fn fork(&self) -> Self {
+        let fork = Self { root: new_root() };
+        crate::real::copy(self.root(), fork.root());
+        fork
     }
 
     /// The folder that `relctl` runs in.
@@ -144,6 +151,7 @@ impl TestEnvironment {
                 (r"\b[0-9a-f]{12}\b", "[short]"),
                 (r"\b[0-9a-f]{8}\b", "[short]"),
                 (r"\b\d+(\.\d+)? ?(ms|s)\b", "[time]"),
+                (r"\.new-\w+", ".new-[random]"),
                 (r"\bpid \d+", "pid [pid]"),
                 (r#""pid": ?\d+"#, r#""pid": [pid]"#),
             ]
@@ -157,7 +165,11 @@ impl TestEnvironment {
         for root in [real.as_path(), self.root.path()] {
             text = text.replace(root.to_str().unwrap(), "$ROOT");
         }
-        text = text.replace(plugins().to_str().unwrap(), "$PLUGINS");
+        // Whether they are beside the binary or elsewhere depends on who built them.
+        let beside = binary().parent().unwrap().join("plugins");
+        for folder in [&*beside, plugins()] {
+            text = text.replace(folder.to_str().unwrap(), "$PLUGINS");
+        }
         for (pattern, with) in FILTERS.iter() {
             text = pattern.replace_all(&text, *with).into_owned();
         }
@@ -197,6 +209,10 @@ impl fmt::Display for Output {
     }
 }
 
+fn new_root() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("relctl-test-").tempdir().unwrap()
+}
+
 /// The `relctl` under test: `RELCTL_TEST_BIN`, or the newest one that was built.
 fn binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> =
@@ -226,6 +242,5 @@ fn built(variable: &str, what: &str, below: &[&str]) -> PathBuf {
         .map(|profile| target.join(profile).join(below.iter().collect::<PathBuf>()))
         .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
         .max()
-        .map(|(_, path)| path)
-        .unwrap_or_else(|| panic!("{what} is not built; run `cargo xtask test`"))
+        .map_or_else(|| panic!("{what} is not built; run `cargo xtask test`"), |(_, path)| path)
 }

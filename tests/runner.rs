@@ -12,13 +12,18 @@
 
 mod cycle;
 mod environment;
+mod healthflow;
 mod help;
 mod history;
 mod initialising;
 mod interruption;
+mod kill;
+mod laws;
 mod mistakes;
 mod programs;
+mod real;
 mod refusals;
+mod requirements;
 mod site;
 
 /// Every file in this folder is a module of the runner: a forgotten one would never run.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use relctl_sdk::{
     Assessment, Attempt, Change, Diagnostic, Document, Failure, Field, FileError, Host, Map, Node,
-    Reversal, Risk, Severity, Step, Verb,
+    Reversal, Risk, Severity, Step, Value, Verb,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -56,6 +56,8 @@ pub(crate) fn assess(change: &Change) -> Assessment {
         }
         if change.verb == Verb::Create && change.desired_field("mode") == Field::Absent {
             assessment.planned.set("mode", mode_text(mode_to_write(change)));
+        } else if removes_mode(change) {
+            assessment.planned.set("mode", mode_text(DEFAULT_MODE));
         }
     }
     let observed_bytes_lost = change.observed.as_ref().is_some_and(|o| !o.contains_key("content"));
@@ -95,6 +97,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Document, Failure> 
     };
     let mode = match change.desired_field("mode").text() {
         Some(text) => parse_mode(text).unwrap_or(DEFAULT_MODE),
+        None if removes_mode(change) => DEFAULT_MODE,
         None => there.as_ref().and_then(observed_mode).unwrap_or_else(|| mode_to_write(change)),
     };
     let wanted = describe(path, &content, mode);
@@ -131,6 +134,12 @@ fn mode_to_write(change: &Change) -> u32 {
     undo.and_then(parse_mode).unwrap_or(DEFAULT_MODE)
 }
 
+/// Whether a declared mode left the release file: every file has one, so it goes back to the default.
+fn removes_mode(change: &Change) -> bool {
+    let desired = change.desired.as_ref();
+    change.verb == Verb::Update && desired.is_some_and(|d| d.value.get("mode") == Some(&Value::Null))
+}
+
 fn observed_mode(observed: &Map) -> Option<u32> {
     parse_mode(observed.get("mode")?.as_str()?)
 }
@@ -165,7 +174,6 @@ pub(crate) fn in_the_way(path: &str, node: &Node) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use relctl_sdk::Value;
     use relctl_sdk::testing::{FakeHost, change, document, map, step, subject};
     use serde_json::json;
 
@@ -243,6 +251,12 @@ mod tests {
         let content_alone = file(desired);
         apply(&host, &step(change(Verb::Update, content_alone, None))).unwrap();
         assert_eq!(host.stat("a").unwrap(), Some(Node::File(0o600)), "an undeclared mode stays");
+
+        let left = json!({"path": "a", "content": "hi", "mode": null});
+        let left = change(Verb::Update, file(left), observe(&host, "a").unwrap());
+        assert_eq!(assess(&left).planned.field("mode").text(), Some("0644"));
+        apply(&host, &step(left)).unwrap();
+        assert_eq!(host.stat("a").unwrap(), Some(Node::File(0o644)), "a mode that left is reset");
 
         let delete = step(change(Verb::Delete, file(json!({"path": "a"})), None));
         assert_eq!(apply(&host, &delete), Ok(Document::default()));

@@ -40,12 +40,10 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Document, Failure> 
     let failed = |error| Failure::from_file(path, error);
     if change.verb == Verb::Delete {
         // Whatever took the link's place is not relctl's to remove.
-        return match observe(host, path)? {
-            None => Ok(Document::default()),
-            Some(_) => match host.remove(path) {
-                Ok(()) | Err(FileError::NotFound) => Ok(Document::default()),
-                Err(error) => Err(failed(error)),
-            },
+        observe(host, path)?;
+        return match host.remove(path) {
+            Ok(()) | Err(FileError::NotFound) => Ok(Document::default()),
+            Err(error) => Err(failed(error)),
         };
     }
     let Some(target) = change.desired_field("target").text() else {

@@ -472,6 +472,8 @@ impl Crew<'_> {
         for wanted in [desired, &step.planned] {
             let wrong = owned_paths(&wanted.value, fields).into_iter().find(|path| {
                 let want = wanted.get(path).filter(|value| !value.is_null());
+                // Some fields cannot be absent: there the plan says what takes their place.
+                let want = want.or_else(|| step.planned.get(path).filter(|v| !v.is_null()));
                 let has = value_at(&document, path);
                 let same = match (want, has) {
                     (Some(want), Some(has)) => same_value(want, has),
