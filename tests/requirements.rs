@@ -412,21 +412,6 @@ fn r13_plans_are_as_their_schema_says() {
     assert!(schemas.validate(&edited, schema).is_err());
 }
 
-#[test]
-fn r13_unknown_fields_of_head_survive_an_apply() {
-    let site = site::initialised();
-    let path = "state/site/default/HEAD";
-    let mut head: Value = serde_json::from_str(&site.read(path)).unwrap();
-    head["from_a_newer_minor"] = serde_json::json!({ "kept": [1, "two"] });
-    site.write(path, &head.to_string());
-    // Another text of the same revision is a HEAD that this client has not seen: it is another one.
-    std::fs::remove_dir_all(site.root().join("home/state")).unwrap();
-    apply(&site);
-    let after: Value = serde_json::from_str(&site.read(path)).unwrap();
-    assert_eq!(after["from_a_newer_minor"], head["from_a_newer_minor"]);
-    assert_eq!(after["serial"], 1);
-}
-
 /// v1 good, v2 and v3 fail their check.
 fn good_bad_bad() -> TestEnvironment {
     let check = "\n[check.local_match.good]\npath = \"page\"\nequals = \"good\"\ndepends_on = [\"resource.local_file.page\"]\n";

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use relctl_plan::{
     Address, Assessment, Before, Diagnostic, Document, Expectation, FieldChange, Kind, Lifecycle,
     Map, Path, RecordChange, Recorded, Reversal, Risk, Role, RunOutcome, RunPolicy, Severity, Step,
-    StepId, Value, Verb, diff, digest_of, overlay, owned_paths, select,
+    StepId, Template, Value, Verb, diff, digest_of, overlay, owned_paths, select,
 };
 
 use super::base::Found;
@@ -528,10 +528,13 @@ fn record_change(
             now = document.value;
         }
     }
+    // Constants that are spelled in another way, and mean the same, are no change.
+    let closed = |inputs: &Template| inputs.references().is_empty();
+    let same = owned == recorded.desired && closed(&step.inputs) && closed(&recorded.inputs);
     let record = Recorded {
         plugin: step.plugin.clone(),
         identity: step.identity.clone(),
-        inputs: step.inputs.clone(),
+        inputs: if same { recorded.inputs.clone() } else { step.inputs.clone() },
         desired: owned,
         observed: now,
         depends_on: step.depends_on.clone(),
