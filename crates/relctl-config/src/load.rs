@@ -57,7 +57,7 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) => {
-            let message = format!("cannot read the release file `{}`: {error}", path.display());
+            let message = format!("cannot read the release file `{}`: {error}", name.display());
             let hint =
                 "name it with `--file`, or the folder that holds `release.toml` with `--chdir`";
             found.push(Found::nowhere(message).hint(hint));

@@ -44,7 +44,9 @@ pub enum JournalEvent {
     },
     /// It began, and the plugin was not called: something else failed first, or a person stopped
     /// the operation. As if it had not begun.
-    NotStarted { step: StepId },
+    NotStarted {
+        step: StepId,
+    },
     /// The plugin asked to be polled with this token.
     Pending {
         step: StepId,

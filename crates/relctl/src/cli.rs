@@ -57,7 +57,14 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true)]
     pub json: bool,
     /// When to colour.
-    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub color: ColorChoice,
     /// Print only data and errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]

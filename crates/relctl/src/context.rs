@@ -117,8 +117,11 @@ impl Session {
         let mut line = format!("relctl {command}");
         let mut add = |flag: &str, value: &str| {
             let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c));
-            let quoted =
-                if plain { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) };
+            let quoted = if plain {
+                value.to_owned()
+            } else {
+                format!("'{}'", value.replace('\'', r"'\''"))
+            };
             line.push_str(&format!(" {flag} {quoted}"));
         };
         if let Some(folder) = &self.global.chdir {

@@ -102,8 +102,9 @@ impl Environment {
             force_color: text("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             ci: text("CI").is_some_and(|value| value != "false"),
             dumb_terminal: text("TERM").is_some_and(|value| value == "dumb"),
-            ascii_terminal: first(&["LC_ALL", "LC_CTYPE", "LANG"])
-                .is_some_and(|locale| !locale.to_ascii_lowercase().replace('-', "").contains("utf8")),
+            ascii_terminal: first(&["LC_ALL", "LC_CTYPE", "LANG"]).is_some_and(|locale| {
+                !locale.to_ascii_lowercase().replace('-', "").contains("utf8")
+            }),
             home: path("HOME").map(PathBuf::from),
             cache_home: path("XDG_CACHE_HOME").map(PathBuf::from),
             state_home: path("XDG_STATE_HOME").map(PathBuf::from),
@@ -161,10 +162,7 @@ mod tests {
             ("USER", "runner"),
         ]);
         assert!(github.ci);
-        assert_eq!(
-            github.run_url.as_deref(),
-            Some("https://github.com/team/site/actions/runs/7")
-        );
+        assert_eq!(github.run_url.as_deref(), Some("https://github.com/team/site/actions/runs/7"));
         assert_eq!(github.actor(), "ada");
     }
 

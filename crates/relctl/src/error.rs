@@ -162,8 +162,14 @@ impl From<LedgerError> for CommandError {
             | LedgerErrorKind::Refused
             | LedgerErrorKind::Io => ErrorKind::Ledger,
         };
+        let hint = error.hint.or_else(|| {
+            (error.kind == LedgerErrorKind::Io).then(|| {
+                "check that the ledger can be read and written, and that its disk has room"
+                    .to_owned()
+            })
+        });
         let mut taken = Self::new(kind, error.message);
-        taken.hints.extend(error.hint);
+        taken.hints.extend(hint);
         taken
     }
 }

@@ -51,11 +51,12 @@ pub(crate) async fn find(ledger: &dyn Ledger, name: &str) -> Result<Named, Comma
     let entries = entries(ledger, usize::MAX).await?;
     let newest = entries.first().map_or(0, |(_, entry)| entry.serial);
     select(entries, name).map(|item| Named::Entry(Box::new(item))).ok_or_else(|| {
-        let error = CommandError::new(ErrorKind::Ledger, format!("no entry is meant by `{name}`"));
         if newest == 0 {
-            return error.hint("nothing has been applied yet");
+            return CommandError::new(ErrorKind::Ledger, "nothing was ever applied")
+                .hint("see what would be: relctl plan");
         }
-        error.hint(format!(
+        let message = format!("no entry is meant by `{name}`");
+        CommandError::new(ErrorKind::Ledger, message).hint(format!(
             "give a serial from 1 to {newest}, a version, at least {SHORTEST_PREFIX} digits of a \
              hash, or `start`; `relctl log` lists them"
         ))

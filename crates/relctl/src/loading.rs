@@ -193,13 +193,14 @@ impl Session {
         let loads = wanted.iter().map(|Wanted { instance, pin, file }| {
             let (host, folder, budget) = (&host, &folder, &budget);
             async move {
-                let grants: Grants = serde_json::from_value(pin.grants.clone()).map_err(|error| {
-                    CommandError::new(
-                        ErrorKind::Plugin,
-                        format!("the grants of plugin `{instance}` cannot be read"),
-                    )
-                    .cause(error.to_string())
-                })?;
+                let grants: Grants =
+                    serde_json::from_value(pin.grants.clone()).map_err(|error| {
+                        CommandError::new(
+                            ErrorKind::Plugin,
+                            format!("the grants of plugin `{instance}` cannot be read"),
+                        )
+                        .cause(error.to_string())
+                    })?;
                 let http = transport(instance, pin, &grants, budget)?;
                 let root = pin.config.get("root").and_then(Value::as_str);
                 let plugin = host

@@ -73,9 +73,10 @@ fn run(session: &Session, command: &cli::Command) -> Result<Exit, CommandError> 
         std::env::set_current_dir(folder)
             .map_err(|error| CommandError::file("change to the folder", folder, &error))?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
-        CommandError::new(ErrorKind::Internal, "cannot start the runtime").cause(e.to_string())
-    })?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+            CommandError::new(ErrorKind::Internal, "cannot start the runtime").cause(e.to_string())
+        })?;
     let result = runtime.block_on(commands::run(session, command));
     // A thread that waits for a plugin or for stdin must not keep the process.
     runtime.shutdown_background();

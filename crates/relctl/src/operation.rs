@@ -81,8 +81,8 @@ pub(crate) async fn carry_out(
     let exit = exit_of(&report);
     let environment = plan.body.environment.as_deref();
     // Shown where there is somewhere to go back to.
-    let can_revert = report.entry.is_some()
-        && find_target(context, &RevertTarget::Previous).await.is_ok();
+    let can_revert =
+        report.entry.is_some() && find_target(context, &RevertTarget::Previous).await.is_ok();
     let end = EndReport {
         kind: match plan.body.kind {
             PlanKind::Apply => EntryKind::Apply,

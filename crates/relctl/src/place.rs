@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use relctl_config::{Draft, LockFile};
-use relctl_engine::LedgerError;
+use relctl_engine::{LedgerError, LedgerErrorKind};
 use relctl_ledger::{LedgerStore, Location, OpenOptions, Timing};
 use relctl_plan::Plan;
 
@@ -99,7 +99,18 @@ impl Place {
             seen_heads: self.seen_heads.clone(),
             timing: Timing::default(),
         };
-        LedgerStore::open(options).await
+        LedgerStore::open(options).await.map_err(|error| match &self.lineage {
+            // A new one would call everything new: `relctl init` is no way out.
+            Some(_) if error.kind == LedgerErrorKind::Absent => LedgerError {
+                message: format!("the ledger that `relctl.lock` names is gone: {}", error.message),
+                hint: Some(
+                    "restore it from a copy, or name the place that it moved to with `--ledger`"
+                        .to_owned(),
+                ),
+                ..error
+            },
+            _ => error,
+        })
     }
 }
 
@@ -133,9 +144,8 @@ impl Glance {
     fn at(file: &Path) -> Self {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let Ok(table) = text.parse::<toml::Table>() else { return Self::default() };
-        let text = |section: &str, key: &str| {
-            Some(table.get(section)?.get(key)?.as_str()?.to_owned())
-        };
+        let text =
+            |section: &str, key: &str| Some(table.get(section)?.get(key)?.as_str()?.to_owned());
         Self { name: text("release", "name"), ledger: text("ledger", "url") }
     }
 }

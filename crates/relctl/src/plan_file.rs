@@ -12,8 +12,7 @@ use crate::error::{CommandError, ErrorKind};
 /// Reads a plan, and checks that it is what its id says.
 pub(crate) fn read(path: &Path) -> Result<Plan, CommandError> {
     let bytes = std::fs::read(path).map_err(|error| {
-        CommandError::file("read the plan", path, &error)
-            .hint("`relctl plan -o FILE` writes one")
+        CommandError::file("read the plan", path, &error).hint("`relctl plan -o FILE` writes one")
     })?;
     let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| {
         CommandError::new(ErrorKind::Stale, format!("`{}` is not a plan", path.display()))

@@ -51,11 +51,8 @@ impl PluginPath {
 
     /// Finds the plugin with exactly these bytes, among those that `source` may mean.
     pub(crate) fn find_exactly(&self, source: &str, sha256: &Digest) -> Option<PluginFile> {
-        let candidates = if is_path(source) {
-            vec![self.project.join(source)]
-        } else {
-            self.candidates(source)
-        };
+        let candidates =
+            if is_path(source) { vec![self.project.join(source)] } else { self.candidates(source) };
         candidates
             .into_iter()
             .filter_map(|path| read(path).ok())
@@ -107,11 +104,8 @@ fn is_path(source: &str) -> bool {
 
 fn read(path: PathBuf) -> Result<PluginFile, CommandError> {
     let wasm = std::fs::read(&path).map_err(|error| {
-        CommandError::new(
-            ErrorKind::Plugin,
-            format!("cannot read the plugin `{}`", path.display()),
-        )
-        .cause(error.to_string())
+        CommandError::new(ErrorKind::Plugin, format!("cannot read the plugin `{}`", path.display()))
+            .cause(error.to_string())
     })?;
     Ok(PluginFile { sha256: Digest::of(&wasm), path, wasm })
 }

@@ -47,7 +47,12 @@ impl<'a> Progress<'a> {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).line(event)
     }
 
-    fn live(&self, bars: &MultiProgress, running: &Mutex<HashMap<StepId, ProgressBar>>, event: &Event) {
+    fn live(
+        &self,
+        bars: &MultiProgress,
+        running: &Mutex<HashMap<StepId, ProgressBar>>,
+        event: &Event,
+    ) {
         let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::StepStarted { step, .. } => {

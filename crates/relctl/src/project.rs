@@ -7,8 +7,8 @@ use relctl_plan::Release;
 
 use crate::context::Session;
 use crate::error::CommandError;
-use crate::place::Place;
 use crate::loading::Loaded;
+use crate::place::Place;
 
 /// All that planning a release needs.
 pub(crate) struct Project {

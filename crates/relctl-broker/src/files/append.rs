@@ -57,8 +57,7 @@ impl Files {
         token: &str,
     ) -> Result<bool, FileError> {
         let path = writable(call, path)?;
-        let _one_at_a_time =
-            self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
         let _folder_stays = self.keep_folders();
         let root = self.make_root()?;
         let failed = |error| path.failed("append to", error);

@@ -12,8 +12,8 @@ use crate::context::Session;
 use crate::error::{CommandError, ErrorKind};
 use crate::exit::Exit;
 use crate::operation::{OperationArgs, Way, carry_out};
-use crate::plan_file;
 use crate::place::Place;
+use crate::plan_file;
 use crate::project::Project;
 
 /// Does exactly what a plan says, and nothing else.

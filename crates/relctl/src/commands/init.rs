@@ -105,10 +105,7 @@ struct News {
 }
 
 /// The plugins that are not as they were.
-fn news(
-    old: &LockFile,
-    plugins: &BTreeMap<Instance, LockedPlugin>,
-) -> Vec<(Instance, News)> {
+fn news(old: &LockFile, plugins: &BTreeMap<Instance, LockedPlugin>) -> Vec<(Instance, News)> {
     let changed = plugins.iter().filter(|(instance, plugin)| {
         old.plugins.get(*instance).is_none_or(|before| before != *plugin)
     });

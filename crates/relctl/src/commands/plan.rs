@@ -58,17 +58,15 @@ pub(crate) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Comm
     let environment = plan.body.environment.as_deref();
     let apply = match &args.out {
         Some(path) => format!("{} {}", session.command_line("apply", None), path.display()),
-        None => format!(
-            "{} --expect {}",
-            session.command_line("apply", environment),
-            plan.plan_id
-        ),
+        None => format!("{} --expect {}", session.command_line("apply", environment), plan.plan_id),
     };
     match args.format {
         _ if session.ui.json => session.ui.document(&plan)?,
         PlanFormat::Json => session.ui.document(&plan)?,
         PlanFormat::Markdown => session.ui.data(&plan_markdown(&plan, &apply))?,
-        PlanFormat::Text => session.ui.data(&plan_text(&plan, Some(&apply), &session.ui.style()))?,
+        PlanFormat::Text => {
+            session.ui.data(&plan_text(&plan, Some(&apply), &session.ui.style()))?
+        }
     }
     Ok(if args.detailed_exitcode { detailed(&plan) } else { Exit::Done })
 }

@@ -13,10 +13,10 @@ use crate::approval::Approval;
 use crate::context::Session;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::operation::{OperationArgs, Way, carry_out};
-use crate::plan_file;
 use crate::loading::Loaded;
+use crate::operation::{OperationArgs, Way, carry_out};
 use crate::place::Place;
+use crate::plan_file;
 
 /// Goes back to what an earlier release left behind.
 ///

@@ -42,10 +42,14 @@ pub(crate) async fn run(session: &Session, args: &ShowArgs) -> Result<Exit, Comm
     }
     let ledger = Place::of_release(session)?.open().await?;
     let newest = ledger.head().await?.serial.to_string();
-    let Named::Entry(item) = history::find(&ledger, args.what.as_deref().unwrap_or(&newest)).await?
+    let Named::Entry(item) =
+        history::find(&ledger, args.what.as_deref().unwrap_or(&newest)).await?
     else {
-        return Err(CommandError::new(ErrorKind::Usage, "nothing was there before the first entry")
-            .hint("see what the first entry changed: relctl diff start 1"));
+        return Err(CommandError::new(
+            ErrorKind::Usage,
+            "nothing was there before the first entry",
+        )
+        .hint("see what the first entry changed: relctl diff start 1"));
     };
     let (digest, entry) = *item;
     let plan = ledger.plan(&entry.plan).await?;

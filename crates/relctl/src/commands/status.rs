@@ -52,25 +52,24 @@ pub(crate) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Co
         environment: head.environment.clone(),
         ledger: ledger.location(),
         lineage: head.lineage.clone(),
-        in_force: in_force.filter(|(_, entry)| entry.restores != Some(0)).map(
-            |(digest, entry)| InForce {
+        in_force: in_force.filter(|(_, entry)| entry.restores != Some(0)).map(|(digest, entry)| {
+            InForce {
                 version: entry.version,
                 serial: entry.serial,
                 entry: digest,
                 verified: entry.verified,
                 actor: entry.actor,
                 finished: entry.finished,
-            },
-        ),
-        last: newest
-            .as_ref()
-            .filter(|(_, entry)| entry.outcome == EntryOutcome::Failed)
-            .map(|(_, entry)| LastEntry {
+            }
+        }),
+        last: newest.as_ref().filter(|(_, entry)| entry.outcome == EntryOutcome::Failed).map(
+            |(_, entry)| LastEntry {
                 version: entry.version.clone(),
                 serial: entry.serial,
                 kind: entry.kind,
                 outcome: entry.outcome,
-            }),
+            },
+        ),
         operation: head.operation.map(open_status),
         lock: ledger.holder().await?.map(lock_holder),
         drift,
