@@ -156,7 +156,7 @@ fn plugins_are_listed_and_inspected() {
     ----- stdout
     ----- stderr
     error: plugin `locl` was not found
-           no `/work/main/target/debug/plugins/locl.wasm`
+           no `$PLUGINS/locl.wasm`
            no `$PLUGINS/locl.wasm`
 
     hint: did you mean `local`?

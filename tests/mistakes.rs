@@ -21,21 +21,21 @@ fn no_release_file() {
     exit code: 1
     ----- stdout
     ----- stderr
-    error: cannot read the release file `./release.toml`: No such file or directory (os error 2)
+    error: cannot read the release file `release.toml`: No such file or directory (os error 2)
      = hint: name it with `--file`, or the folder that holds `release.toml` with `--chdir`
     ");
     assert_snapshot!(environment.relctl("status"), @"
     exit code: 1
     ----- stdout
     ----- stderr
-    error: cannot read the release file `./release.toml`: No such file or directory (os error 2)
+    error: cannot read the release file `release.toml`: No such file or directory (os error 2)
      = hint: name it with `--file`, or the folder that holds `release.toml` with `--chdir`
     ");
     assert_snapshot!(environment.relctl("plan -f there/release.toml"), @"
     exit code: 1
     ----- stdout
     ----- stderr
-    error: cannot read the release file `./there/release.toml`: No such file or directory (os error 2)
+    error: cannot read the release file `there/release.toml`: No such file or directory (os error 2)
      = hint: name it with `--file`, or the folder that holds `release.toml` with `--chdir`
     ");
     assert_snapshot!(environment.relctl("plan -C there"), @"
@@ -314,7 +314,7 @@ fn an_unknown_plugin() {
     ----- stdout
     ----- stderr
     error: plugin `locl` was not found
-           no `/work/main/target/debug/plugins/locl.wasm`
+           no `$PLUGINS/locl.wasm`
            no `$PLUGINS/locl.wasm`
 
     hint: did you mean `local`?
@@ -325,7 +325,7 @@ fn an_unknown_plugin() {
     ----- stdout
     ----- stderr
     error: plugin `locl` was not found
-           no `/work/main/target/debug/plugins/locl.wasm`
+           no `$PLUGINS/locl.wasm`
            no `$PLUGINS/locl.wasm`
 
     hint: did you mean `local`?
@@ -387,17 +387,17 @@ fn the_ledger_is_gone() {
     exit code: 1
     ----- stdout
     ----- stderr
-    error: there is no ledger: `state/site/default/HEAD` does not exist
+    error: the ledger that `relctl.lock` names is gone: there is no ledger: `state/site/default/HEAD` does not exist
 
-    hint: `relctl init` creates one; if there should be one, check `--ledger`
+    hint: restore it from a copy, or name the place that it moved to with `--ledger`
     ");
     assert_snapshot!(site.relctl("revert --auto-approve"), @"
     exit code: 1
     ----- stdout
     ----- stderr
-    error: there is no ledger: `state/site/default/HEAD` does not exist
+    error: the ledger that `relctl.lock` names is gone: there is no ledger: `state/site/default/HEAD` does not exist
 
-    hint: `relctl init` creates one; if there should be one, check `--ledger`
+    hint: restore it from a copy, or name the place that it moved to with `--ledger`
     ");
     // A new ledger in its place would call everything new: that is never done silently.
     assert_snapshot!(site.relctl("init"), @"
@@ -405,7 +405,7 @@ fn the_ledger_is_gone() {
     ----- stdout
     ----- stderr
     error: the ledger is gone; a new one would call everything new, so none was made
-      caused by: there is no ledger: `state/site/default/HEAD` does not exist
+      caused by: the ledger that `relctl.lock` names is gone: there is no ledger: `state/site/default/HEAD` does not exist
 
     hint: restore the ledger with lineage [id] from a copy
     hint: or name the place that it moved to with `--ledger`
@@ -512,6 +512,8 @@ fn the_ledger_cannot_be_written() {
     1 to create, 1 to update, 1 to run, 1 check, 1 record only.  plan [short]…
     ----- stderr
     error: could not open `state/site/default/.lock`: Permission denied (os error 13)
+
+    hint: check that the ledger can be read and written, and that its disk has room
     ");
     assert!(!site.exists("www/v1.1.0"));
 }
@@ -616,7 +618,9 @@ fn the_disk_is_full() {
     Drift: none
     1 to update, 1 check, 2 unchanged.  plan [short]…
     ----- stderr
-    error: could not write `state/site/default/plans/[sha256].json`: File too large (os error 27) at path "$ROOT/work/state/site/default/plans/.new-p5NwLp"
+    error: could not write `state/site/default/plans/[sha256].json`: File too large (os error 27) at path "$ROOT/work/state/site/default/plans/.new-[random]"
+
+    hint: check that the ledger can be read and written, and that its disk has room
     "#);
     // Nothing is half written: with room again, all goes on.
     assert_eq!(site.read("www/current/index.html"), "<h1>site v1.0.0</h1>\n<p>blue</p>\n");

@@ -47,7 +47,15 @@ fn a_plan_whose_ground_has_changed_is_stale() {
     std::fs::remove_file(site.path("www/current")).unwrap();
     std::os::unix::fs::symlink("elsewhere", site.path("www/current")).unwrap();
     let before = world(&site);
-    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_snapshot!(site.relctl("apply plan.json"), @r#"
+    exit code: 5
+    ----- stdout
+    ----- stderr
+    error: the plan is stale: 1 thing(s) changed since
+           resource.local_link.current.target: planned with "v1.0.0", now "elsewhere"
+
+    hint: nothing was changed; plan again and have the new plan reviewed
+    "#);
     assert_eq!(world(&site), before);
 }
 
@@ -56,7 +64,14 @@ fn a_plan_made_before_another_entry_is_stale() {
     let site = planned();
     site.relctl("apply --auto-approve --var color=red").success();
     let before = world(&site);
-    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_snapshot!(site.relctl("apply plan.json"), @"
+    exit code: 5
+    ----- stdout
+    ----- stderr
+    error: the plan was made after entry #1, the ledger is at #2 now
+
+    hint: plan again, and have that plan approved
+    ");
     assert_eq!(world(&site), before);
 }
 
@@ -65,7 +80,14 @@ fn a_plan_is_applied_once() {
     let site = planned();
     site.relctl("apply plan.json").success();
     let before = world(&site);
-    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_snapshot!(site.relctl("apply plan.json"), @"
+    exit code: 5
+    ----- stdout
+    ----- stderr
+    error: plan [short] was applied before, by entry #2
+
+    hint: nothing was changed; plan again to see what differs now
+    ");
     assert_eq!(world(&site), before);
 }
 
@@ -75,7 +97,12 @@ fn an_edited_plan_is_refused() {
     let plan = site.read("plan.json");
     site.write("plan.json", &plan.replace("migrated to v1.1.0", "migrated to v6.6.6"));
     let before = world(&site);
-    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_snapshot!(site.relctl("apply plan.json"), @"
+    exit code: 5
+    ----- stdout
+    ----- stderr
+    error: the plan's body does not match its id [sha256]: it was changed after planning; plan again
+    ");
     assert_eq!(world(&site), before);
 }
 
@@ -88,7 +115,14 @@ fn a_plan_for_another_environment_is_refused() {
     site.relctl("init -e production").success();
     site.relctl("plan -e staging -o plan.json").success();
     let before = world(&site);
-    assert_snapshot!(site.relctl("apply -e production plan.json"), @"");
+    assert_snapshot!(site.relctl("apply -e production plan.json"), @"
+    exit code: 5
+    ----- stdout
+    ----- stderr
+    error: the plan was made for environment `staging`, not for `production`
+
+    hint: nothing was changed; plan for it: relctl plan -e production -o FILE
+    ");
     assert_eq!(world(&site), before);
 }
 
@@ -97,7 +131,14 @@ fn a_plan_for_another_ledger_is_refused() {
     let (site, other) = (planned(), site::initialised());
     other.write("plan.json", &site.read("plan.json"));
     let before = world(&other);
-    assert_snapshot!(other.relctl("apply plan.json"), @"");
+    assert_snapshot!(other.relctl("apply plan.json"), @"
+    exit code: 5
+    ----- stdout
+    ----- stderr
+    error: the plan was made against another ledger
+
+    hint: plan again, and have that plan approved
+    ");
     assert_eq!(world(&other), before);
 }
 
@@ -108,7 +149,15 @@ fn a_plan_made_with_another_plugin_is_refused() {
     site.relctl("plan -o plan.json").success();
     site::change_own_plugin(&site);
     let before = world(&site);
-    assert_snapshot!(site.relctl("apply plan.json"), @"");
+    assert_snapshot!(site.relctl("apply plan.json"), @"
+    exit code: 5
+    ----- stdout
+    ----- stderr
+    error: plugin `local` (local 0.1.0) is not here with the bytes that were reviewed
+           wanted sha256 [sha256]
+
+    hint: put that `local.wasm` into a folder of RELCTL_PLUGIN_PATH, or plan again with the one that is here
+    ");
     assert_eq!(world(&site), before);
 }
 
@@ -129,11 +178,18 @@ fn expecting_another_plan_is_no_approval() {
     exit code: 7
     ----- stdout
     ----- stderr
+    error: the plan is [sha256], approved was [sha256]
+
+    hint: nothing was changed; have the plan reviewed as it is now: relctl plan
+    ");
+    assert_snapshot!(site.relctl("apply --expect 9c1e"), @"
+    exit code: 7
+    ----- stdout
+    ----- stderr
     error: `9c1e` is too short for a plan id
 
     hint: give all 64 digits, or at least the first 12
     ");
-    assert_snapshot!(site.relctl("apply --expect 9c1e"), @"");
     assert_eq!(world(&site), before);
 }
 
@@ -150,7 +206,41 @@ fn expecting_this_plan_is_approval() {
 fn without_a_terminal_nothing_is_approved() {
     let site = site::initialised();
     let before = world(&site);
-    assert_snapshot!(site.relctl("apply"), @"");
+    assert_snapshot!(site.relctl("apply"), @"
+    exit code: 7
+    ----- stdout
+    site v1.0.0                                                                        in force: nothing
+
+    Risks: none
+
+    Steps
+      1  ▶ run     action.local_append.migrate   line = migrated to v1.0.0, path = migrations.log
+      2  + create  resource.local_file.index
+           + content   (2 lines)
+               + <h1>site v1.0.0</h1>
+               + <p>blue</p>
+           + path   v1.0.0/index.html
+      3  + create  resource.local_link.current                                                after 1, 2
+           + path     current
+           + target   v1.0.0
+      4  ✓ check   check.local_match.served                                                      after 3
+             matches = site v1.0.0, path = current/index.html
+
+    Undo
+      exact   steps 2, 3: back to what was there
+      kept    step 1: stays, and does no harm
+
+    Plugins
+      local 0.1.0, [short]   root = www
+
+    Drift: none
+    2 to create, 1 to run, 1 check.  plan [short]…
+    ----- stderr
+    error: nobody can be asked here: this is no terminal
+
+    hint: approve what is planned now: --auto-approve
+    hint: approve exactly one plan: relctl plan, then --expect PLAN_ID
+    ");
     assert_eq!(world(&site), before);
 }
 
@@ -179,6 +269,41 @@ fn a_failing_gate_stops_everything_before_it_starts() {
     );
     site.write("www/ready", "no");
     let before = world(&site);
-    assert_snapshot!(site.relctl("apply --auto-approve"), @"");
+    assert_snapshot!(site.relctl("apply --auto-approve"), @r#"
+    exit code: 4
+    ----- stdout
+    site v1.0.0                                                                        in force: nothing
+
+    Risks: none
+
+    Steps
+      1  ▶ run     action.local_append.migrate   line = migrated to v1.0.0, path = migrations.log
+      2  ✓ gate    check.local_match.ready       equals = yes, path = ready
+      3  + create  resource.local_file.index
+           + content   (2 lines)
+               + <h1>site v1.0.0</h1>
+               + <p>blue</p>
+           + path   v1.0.0/index.html
+      4  + create  resource.local_link.current                                                after 1, 3
+           + path     current
+           + target   v1.0.0
+      5  ✓ check   check.local_match.served                                                      after 4
+             matches = site v1.0.0, path = current/index.html
+
+    Undo
+      exact   steps 3, 4: back to what was there
+      kept    step 1: stays, and does no harm
+
+    Plugins
+      local 0.1.0, [short]   root = www
+
+    Drift: none
+    2 to create, 1 to run, 2 checks.  plan [short]…
+    ----- stderr
+    error: 1 gate(s) failed
+           check.local_match.ready: `ready` holds "no", expected "yes"
+
+    hint: nothing was changed
+    "#);
     assert_eq!(world(&site), before);
 }
