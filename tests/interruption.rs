@@ -79,7 +79,13 @@ fn a_signal_parks_and_resume_goes_on() {
     assert!(so_far < LINES, "all was done before the signal came");
 
     // Nothing else may start before this is settled.
-    assert_snapshot!(site.relctl("plan").stderr, @"");
+    assert_snapshot!(site.relctl("plan").stderr, @"
+    error: operation 000001-[short] was interrupted
+
+    hint: go on: relctl resume
+    hint: stop it where it is: relctl resume --stop
+    hint: go back: relctl revert
+    ");
     site.relctl("apply --auto-approve").exits(6);
 
     site.relctl("resume").success();
