@@ -59,7 +59,7 @@ fn sort(name: u8) -> Sort {
 
 /// Whether someone else moves the mode: in every release or in none.
 fn is_external(name: u8) -> bool {
-    sort(name) == Sort::File && name % 5 == 0
+    sort(name) == Sort::File && name.is_multiple_of(5)
 }
 
 fn path(name: u8) -> String {
@@ -216,7 +216,7 @@ fn lines(things: &Things) -> impl Iterator<Item = String> {
 /// What may be deleted in the next release. What was there before relctl has fields that nobody
 /// declared: those would be lost with it.
 fn deletable(things: &Things, existing: &Things) -> Vec<(u8, Thing)> {
-    let ours = |name: &u8| name % 3 == 0 && !existing.contains_key(name);
+    let ours = |name: &u8| name.is_multiple_of(3) && !existing.contains_key(name);
     let chosen = things.iter().filter(|(name, _)| ours(name) && sort(**name) != Sort::Line);
     chosen.map(|(name, thing)| (*name, thing.clone())).collect()
 }

@@ -199,7 +199,7 @@ fn options() -> ApplyOptions {
         reason: None,
         parallelism: 4,
         lock_timeout: Duration::ZERO,
-        step_timeout: Duration::from_secs(600),
+        step_timeout: Duration::from_mins(10),
         plugins: Vec::new(),
     }
 }

@@ -95,7 +95,7 @@ fn r02_a_plan_is_the_same_in_a_hundred_ways() {
                 format!("${{resource.local_file.f{}.sha256}}", n - 1)
             };
             let mut table = format!("[resource.local_file.f{n}]\n");
-            let mut lines = vec![format!("path = \"d/{n}\""), format!("content = \"{n} {text}\"")];
+            let mut lines = [format!("path = \"d/{n}\""), format!("content = \"{n} {text}\"")];
             if n % 2 == 0 {
                 lines.reverse();
             }

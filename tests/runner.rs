@@ -7,6 +7,9 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    clippy::format_collect,
     reason = "all of it is tests, also the functions that the tests share"
 )]
 
