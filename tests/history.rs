@@ -38,9 +38,9 @@ fn before_the_first_release() {
     exit code: 1
     ----- stdout
     ----- stderr
-    error: no entry is meant by `0`
+    error: nothing was ever applied
 
-    hint: nothing has been applied yet
+    hint: see what would be: relctl plan
     ");
     assert_snapshot!(site.relctl("revert --auto-approve"), @"
     exit code: 1
@@ -123,8 +123,22 @@ fn show_finds_an_entry_by_serial_version_or_hash() {
     let log = site.relctl("log --json").success().json();
     let hash = log["entries"][1]["entry"].as_str().unwrap().to_owned();
     assert_eq!(site.relctl(&format!("show {}", &hash[..12])).success().raw, by_version);
-    assert_snapshot!(site.relctl("show v9"), @"");
-    assert_snapshot!(site.relctl("show 9"), @"");
+    assert_snapshot!(site.relctl("show v9"), @"
+    exit code: 1
+    ----- stdout
+    ----- stderr
+    error: no entry is meant by `v9`
+
+    hint: give a serial from 1 to 2, a version, at least 4 digits of a hash, or `start`; `relctl log` lists them
+    ");
+    assert_snapshot!(site.relctl("show 9"), @"
+    exit code: 1
+    ----- stdout
+    ----- stderr
+    error: no entry is meant by `9`
+
+    hint: give a serial from 1 to 2, a version, at least 4 digits of a hash, or `start`; `relctl log` lists them
+    ");
 }
 
 #[test]

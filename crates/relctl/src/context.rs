@@ -114,7 +114,7 @@ impl Session {
 
     /// A relctl command about the same release, environment and ledger, as a person would type it.
     pub(crate) fn command_line(&self, command: &str, environment: Option<&str>) -> String {
-        let mut line = format!("relctl {command}");
+        let mut words = vec![format!("relctl {command}")];
         let mut add = |flag: &str, value: &str| {
             let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c));
             let quoted = if plain {
@@ -122,7 +122,7 @@ impl Session {
             } else {
                 format!("'{}'", value.replace('\'', r"'\''"))
             };
-            line.push_str(&format!(" {flag} {quoted}"));
+            words.push(format!("{flag} {quoted}"));
         };
         if let Some(folder) = &self.global.chdir {
             add("-C", &folder.to_string_lossy());
@@ -136,7 +136,7 @@ impl Session {
         if let Some(ledger) = &self.global.ledger {
             add("--ledger", ledger);
         }
-        line
+        words.join(" ")
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use relctl_config::Diagnostics;
 use relctl_engine::{EngineError, LedgerError, LedgerErrorKind, ProviderError, Refusal};
 use relctl_host::LoadError;
-use relctl_plan::{JournalLine, PlanError};
+use relctl_plan::PlanError;
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -71,16 +71,13 @@ pub(crate) struct CommandError {
     pub message: String,
     /// Mistakes in the release file, each with its place; they say all that `message` says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mistakes: Option<Diagnostics>,
+    pub mistakes: Option<Box<Diagnostics>>,
     /// One block for each thing that is wrong, where there are many; may have many lines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
     /// The chain of sources, nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
-    /// Journal lines that the ledger could not take.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unsaved: Vec<JournalLine>,
     /// What to do next.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
@@ -94,7 +91,6 @@ impl CommandError {
             mistakes: None,
             details: Vec::new(),
             causes: Vec::new(),
-            unsaved: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -148,7 +144,7 @@ impl From<Diagnostics> for CommandError {
             Some(mistake) if count == 1 => mistake.message.clone(),
             _ => format!("{count} mistakes"),
         };
-        Self { mistakes: Some(mistakes), ..Self::new(ErrorKind::Release, message) }
+        Self { mistakes: Some(Box::new(mistakes)), ..Self::new(ErrorKind::Release, message) }
     }
 }
 
@@ -206,11 +202,11 @@ impl From<EngineError> for CommandError {
                 for error in errors {
                     let field = &error.diagnostic.path;
                     let at = if field.is_root() { String::new() } else { format!(".{field}") };
-                    let mut detail = format!("{}{at}: {}", error.address, error.diagnostic.message);
-                    if let Some(hint) = error.diagnostic.hint {
-                        detail.push_str(&format!("\n  hint: {hint}"));
-                    }
-                    taken.details.push(detail);
+                    let detail = format!("{}{at}: {}", error.address, error.diagnostic.message);
+                    taken.details.push(match error.diagnostic.hint {
+                        Some(hint) => format!("{detail}\n  hint: {hint}"),
+                        None => detail,
+                    });
                 }
                 taken
             }
@@ -246,7 +242,9 @@ impl From<EngineError> for CommandError {
             EngineError::Unrecorded { source, unsaved, .. } => {
                 let mut taken = Self::new(ErrorKind::Unrecorded, message).cause(source.message);
                 taken.hints.extend(source.hint);
-                taken.unsaved = unsaved;
+                // They are nowhere else: whoever repairs the ledger needs them.
+                let lines = unsaved.iter().filter_map(|line| serde_json::to_string(line).ok());
+                taken.details.extend(lines.map(|line| format!("not recorded: {line}")));
                 taken.hint("when the ledger can be written again: relctl resume")
             }
         }

@@ -21,9 +21,9 @@ const SHORTEST_PREFIX: usize = 4;
 pub(crate) async fn entries(ledger: &dyn Ledger, limit: usize) -> Result<Vec<Item>, CommandError> {
     let mut found = Vec::new();
     let mut next = ledger.head().await?.entry;
-    while let Some(digest) = next.filter(|_| found.len() < limit) {
+    while let Some(digest) = next.take().filter(|_| found.len() < limit) {
         let entry = ledger.entry(&digest).await?;
-        next = entry.parent.clone();
+        next.clone_from(&entry.parent);
         found.push((digest, entry));
     }
     Ok(found)

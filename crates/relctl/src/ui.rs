@@ -66,7 +66,13 @@ impl Ui {
         self.message_style
     }
 
+    /// Writes lines of data to stdout.
+    pub(crate) fn lines(&self, lines: &[String]) -> Result<(), CommandError> {
+        self.data(&(lines.join("\n") + "\n"))
+    }
+
     /// Writes data to stdout, as it is.
+    #[expect(clippy::unused_self, reason = "who writes must hold the one Ui")]
     pub(crate) fn data(&self, text: &str) -> Result<(), CommandError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
@@ -99,6 +105,7 @@ impl Ui {
     }
 
     /// Tells a person something that may be a mistake.
+    #[expect(clippy::unused_self, reason = "who writes must hold the one Ui")]
     pub(crate) fn warn(&self, text: &str) {
         write_stderr(&format!("warning: {text}\n"));
     }

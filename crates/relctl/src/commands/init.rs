@@ -195,18 +195,12 @@ fn say(
             "created": is_new,
         }));
     }
-    let mut text = String::new();
-    for (_, new) in news {
-        text.push_str(&format!("{}\n", new.lines.join("\n")));
-    }
+    let mut lines: Vec<String> = news.iter().flat_map(|(_, new)| new.lines.clone()).collect();
     let made = if is_new { "made" } else { "is there already" };
-    text.push_str(&format!("ledger {made}: {}\n", ledger.location()));
-    text.push_str(if written {
-        "`relctl.lock` written; commit it.\n"
-    } else {
-        "`relctl.lock` is up to date.\n"
-    });
+    lines.push(format!("ledger {made}: {}", ledger.location()));
+    let lock = if written { "written; commit it." } else { "is up to date." };
+    lines.push(format!("`relctl.lock` {lock}"));
     let plan = session.command_line("plan", draft.environment());
-    text.push_str(&format!("Next: {plan}\n"));
-    session.ui.data(&text)
+    lines.push(format!("Next: {plan}"));
+    session.ui.lines(&lines)
 }

@@ -65,7 +65,7 @@ pub(crate) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Comm
         PlanFormat::Json => session.ui.document(&plan)?,
         PlanFormat::Markdown => session.ui.data(&plan_markdown(&plan, &apply))?,
         PlanFormat::Text => {
-            session.ui.data(&plan_text(&plan, Some(&apply), &session.ui.style()))?
+            session.ui.data(&plan_text(&plan, Some(&apply), &session.ui.style()))?;
         }
     }
     Ok(if args.detailed_exitcode { detailed(&plan) } else { Exit::Done })

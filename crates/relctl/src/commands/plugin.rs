@@ -51,7 +51,7 @@ fn list(session: &Session) -> Result<Exit, CommandError> {
     let lock = LockFile::read(&session.folder())?;
     let path = session.plugin_path();
     let mut plugins = Vec::new();
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for (instance, config) in draft.plugins() {
         let found = path.find(&config.source);
         let locked = lock.plugins.get(instance);
@@ -65,7 +65,7 @@ fn list(session: &Session) -> Result<Exit, CommandError> {
         };
         let version = locked.map_or("-", |locked| &locked.version);
         let digest = locked.map_or("-", |locked| locked.sha256.short());
-        text.push_str(&format!("{instance}  {version}  {digest}  {state}\n"));
+        lines.push(format!("{instance}  {version}  {digest}  {state}"));
         plugins.push(json!({
             "instance": instance,
             "source": config.source,
@@ -78,7 +78,7 @@ fn list(session: &Session) -> Result<Exit, CommandError> {
     if session.ui.json {
         session.ui.document(&json!({ "plugins": plugins }))?;
     } else {
-        session.ui.data(&text)?;
+        session.ui.lines(&lines)?;
     }
     Ok(Exit::Done)
 }
@@ -96,23 +96,18 @@ async fn inspect(session: &Session, args: &InspectArgs) -> Result<Exit, CommandE
         }))?;
         return Ok(Exit::Done);
     }
-    let mut text = format!(
-        "{} {}\n  file      {}\n  sha256    {}\n  contract  {}\n",
-        description.name,
-        description.version,
-        file.path.display(),
-        file.sha256,
-        inspected.contract,
-    );
-    text.push_str("Asks for\n");
-    for want in wants_lines(&description.wants) {
-        text.push_str(&format!("  {want}\n"));
-    }
-    text.push_str("Serves\n");
-    for kind in &description.kinds {
-        text.push_str(&format!("  {}.{}  {}\n", kind.role, kind.name, fields_of(kind)));
-    }
-    session.ui.data(&text)?;
+    let mut lines = vec![
+        format!("{} {}", description.name, description.version),
+        format!("  file      {}", file.path.display()),
+        format!("  sha256    {}", file.sha256),
+        format!("  contract  {}", inspected.contract),
+        "Asks for".to_owned(),
+    ];
+    lines.extend(wants_lines(&description.wants).into_iter().map(|want| format!("  {want}")));
+    lines.push("Serves".to_owned());
+    let served = description.kinds.iter();
+    lines.extend(served.map(|kind| format!("  {}.{}  {}", kind.role, kind.name, fields_of(kind))));
+    session.ui.lines(&lines)?;
     Ok(Exit::Done)
 }
 
@@ -128,18 +123,17 @@ fn fields_of(kind: &Kind) -> String {
         kind.fields.fields.iter().partition(|(_, field)| field.computed);
     let mut names: Vec<String> = declared
         .iter()
-        .map(|(name, _)| match required.contains(&name.as_str()) {
-            true => (*name).clone(),
-            false => format!("{name}?"),
+        .map(|(name, _)| {
+            let mark = if required.contains(&name.as_str()) { "" } else { "?" };
+            format!("{name}{mark}")
         })
         .collect();
     names.sort_by_key(|name| name.ends_with('?'));
-    let mut text = names.join(", ");
     if !computed.is_empty() {
         let computed: Vec<&str> = computed.iter().map(|(name, _)| name.as_str()).collect();
-        text.push_str(&format!(" → {}", computed.join(", ")));
+        return format!("{} → {}", names.join(", "), computed.join(", "));
     }
-    text
+    names.join(", ")
 }
 
 /// What a plugin asks for, one line each, for people.
