@@ -1,5 +1,13 @@
 //! Hostile guests: each is contained, and named in one sentence.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of it is tests, also the functions that the tests share"
+)]
+
 mod support;
 
 use std::time::Duration;

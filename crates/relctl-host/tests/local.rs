@@ -1,5 +1,13 @@
 //! The real `local` component through the real host: every function of the contract.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of it is tests, also the functions that the tests share"
+)]
+
 mod support;
 
 use std::fs;

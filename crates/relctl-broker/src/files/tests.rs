@@ -19,7 +19,7 @@ fn call(phase: Phase) -> CallContext {
         plugin: "local".to_owned(),
         function: "test",
         phase,
-        deadline: Instant::now() + Duration::from_secs(60),
+        deadline: Instant::now() + Duration::from_mins(1),
         max_response: 1000,
     }
 }

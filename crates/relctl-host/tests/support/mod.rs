@@ -15,7 +15,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/wit/v0.1");
 
 /// The built `local` component.
-pub fn local() -> Vec<u8> {
+pub(crate) fn local() -> Vec<u8> {
     let folder = std::env::var_os("RELCTL_TEST_PLUGINS").map_or_else(built_plugins, PathBuf::from);
     let path = folder.join("local.wasm");
     std::fs::read(&path).unwrap_or_else(|error| {
@@ -34,7 +34,7 @@ fn built_plugins() -> PathBuf {
 }
 
 /// Limits that a test reaches quickly.
-pub fn small_limits() -> Limits {
+pub(crate) fn small_limits() -> Limits {
     Limits {
         fuel: 50_000_000,
         memory: 4 << 20,
@@ -44,12 +44,12 @@ pub fn small_limits() -> Limits {
     }
 }
 
-pub fn host(limits: Limits) -> Host {
+pub(crate) fn host(limits: Limits) -> Host {
     Host::new(HostOptions { cache_dir: None, limits }).unwrap()
 }
 
 /// A request that grants files below `root` and nothing else.
-pub fn request<'a>(wasm: &'a [u8], root: &Path) -> LoadRequest<'a> {
+pub(crate) fn request<'a>(wasm: &'a [u8], root: &Path) -> LoadRequest<'a> {
     LoadRequest {
         instance: "local".to_owned(),
         wasm,
@@ -63,12 +63,12 @@ pub fn request<'a>(wasm: &'a [u8], root: &Path) -> LoadRequest<'a> {
 }
 
 /// Loads a guest under small limits, without files.
-pub async fn load(wasm: &[u8]) -> Result<Plugin, LoadError> {
+pub(crate) async fn load(wasm: &[u8]) -> Result<Plugin, LoadError> {
     load_with(wasm, small_limits()).await
 }
 
 /// Loads a guest, without files.
-pub async fn load_with(wasm: &[u8], limits: Limits) -> Result<Plugin, LoadError> {
+pub(crate) async fn load_with(wasm: &[u8], limits: Limits) -> Result<Plugin, LoadError> {
     let request = LoadRequest {
         instance: "hostile".to_owned(),
         grants: Grants::default(),
@@ -78,27 +78,27 @@ pub async fn load_with(wasm: &[u8], limits: Limits) -> Result<Plugin, LoadError>
     host(limits).load(request).await
 }
 
-pub fn map(value: Value) -> Map {
+pub(crate) fn map(value: Value) -> Map {
     match value {
         Value::Object(map) => map,
         other => panic!("{other} is not an object"),
     }
 }
 
-pub fn document(value: Value) -> Document {
+pub(crate) fn document(value: Value) -> Document {
     Document::known(map(value))
 }
 
-pub fn subject(address: &str, desired: Value) -> Subject {
+pub(crate) fn subject(address: &str, desired: Value) -> Subject {
     Subject { address: address.parse().unwrap(), desired: Some(document(desired)), prior: None }
 }
 
-pub fn change(verb: Verb, subject: Subject, observed: Option<Map>) -> Change {
+pub(crate) fn change(verb: Verb, subject: Subject, observed: Option<Map>) -> Change {
     let desired = if verb == Verb::Delete { None } else { subject.desired.clone() };
     Change { subject, verb, observed, desired, paths: Vec::new(), undo: None }
 }
 
-pub fn step(change: Change) -> StepCall {
+pub(crate) fn step(change: Change) -> StepCall {
     let address: &Address = &change.subject.address;
     StepCall {
         id: StepId::new(address, change.verb),
@@ -117,12 +117,12 @@ pub fn step(change: Change) -> StepCall {
 /// imports come first, as WebAssembly wants it.
 ///
 /// Its memory: the description at 0; at 64 an empty list; from 1024 on, what `parts` puts there.
-pub fn guest(parts: &str) -> Vec<u8> {
+pub(crate) fn guest(parts: &str) -> Vec<u8> {
     guest_for("0.1", parts)
 }
 
 /// A guest that says it was built for another contract.
-pub fn guest_for(contract: &str, parts: &str) -> Vec<u8> {
+pub(crate) fn guest_for(contract: &str, parts: &str) -> Vec<u8> {
     let (imports, parts): (Vec<&str>, Vec<&str>) =
         parts.lines().partition(|line| line.trim_start().starts_with("(import "));
     let (imports, parts) = (imports.join("\n"), parts.join("\n"));
