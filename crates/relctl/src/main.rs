@@ -1,6 +1,6 @@
 //! Plans, applies and reverts releases.
 //!
-//! The binary is thin: it reads the command line ([`cli`]) and the environment ([`env`]), finds
+//! The binary is thin: it reads the command line ([`cli`]) and the environment ([`mod@env`]), finds
 //! the release, its plugins and its ledger ([`context`]), calls the crates that do the work, and
 //! says what came of it ([`ui`], [`exit`]).
 

@@ -2,8 +2,8 @@
 //! explains it line by line.
 
 use relctl_sdk::{
-    Assessment, Attempt, Change, Description, Diagnostic, Document, Failure, Field, FileError, Host,
-    Kind, Map, Plugin, Progress, Reversal, Role, Step, Subject, Verb,
+    Assessment, Attempt, Change, Description, Diagnostic, Document, Failure, Field, FileError,
+    Host, Kind, Map, Plugin, Progress, Reversal, Role, Step, Subject, Verb,
 };
 
 /// The plugin.

@@ -1,8 +1,6 @@
 //! `local_append`: appends a line to a file, exactly once per token.
 
-use relctl_sdk::{
-    Assessment, Change, Diagnostic, Document, Failure, Host, Map, Reversal, Step,
-};
+use relctl_sdk::{Assessment, Change, Diagnostic, Document, Failure, Host, Map, Reversal, Step};
 
 use crate::path;
 

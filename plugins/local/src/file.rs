@@ -92,7 +92,9 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Document, Failure> 
         (Some(content), _) => content.as_bytes().to_vec(),
         (None, Some(_)) => host.read(path).map_err(failed)?,
         (None, None) => {
-            return Err(Failure::Precondition(format!("`{path}` is gone, and its content is not declared")));
+            return Err(Failure::Precondition(format!(
+                "`{path}` is gone, and its content is not declared"
+            )));
         }
     };
     let mode = match change.desired_field("mode").text() {
@@ -137,7 +139,8 @@ fn mode_to_write(change: &Change) -> u32 {
 /// Whether a declared mode left the release file: every file has one, so it goes back to the default.
 fn removes_mode(change: &Change) -> bool {
     let desired = change.desired.as_ref();
-    change.verb == Verb::Update && desired.is_some_and(|d| d.value.get("mode") == Some(&Value::Null))
+    change.verb == Verb::Update
+        && desired.is_some_and(|d| d.value.get("mode") == Some(&Value::Null))
 }
 
 fn observed_mode(observed: &Map) -> Option<u32> {

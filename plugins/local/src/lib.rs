@@ -10,8 +10,8 @@ mod path;
 mod value;
 
 use relctl_sdk::{
-    Assessment, Change, Description, Diagnostic, Document, Failure, Host, Kind, Map, Progress, Role,
-    Step, Subject, Verdict,
+    Assessment, Change, Description, Diagnostic, Document, Failure, Host, Kind, Map, Progress,
+    Role, Step, Subject, Verdict,
 };
 
 /// The plugin.

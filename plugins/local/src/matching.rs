@@ -17,7 +17,8 @@ pub(crate) fn validate(mut desired: Document) -> Result<Document, Vec<Diagnostic
     if given("equals") == given("matches") {
         diagnostics.push(Diagnostic {
             path: String::new(),
-            message: "exactly one of `equals` and `matches` says what the file must hold".to_owned(),
+            message: "exactly one of `equals` and `matches` says what the file must hold"
+                .to_owned(),
             hint: None,
         });
     }
@@ -108,7 +109,8 @@ mod tests {
     fn says_what_it_saw() {
         let host = FakeHost::default();
         host.put("a", "version 1.1", 0o644);
-        let probe = |desired: Value| probe(&host, &subject("check.local_match.x", desired)).unwrap();
+        let probe =
+            |desired: Value| probe(&host, &subject("check.local_match.x", desired)).unwrap();
         for (desired, outcome, evidence) in [
             (json!({"path": "a", "equals": "version 1.1"}), Outcome::Pass, "11 bytes"),
             (json!({"path": "a", "equals": "x"}), Outcome::Fail, "holds \"version 1.1\""),

@@ -35,7 +35,8 @@ pub(crate) fn assess(change: &Change) -> Assessment {
 pub(crate) fn apply(step: &Step) -> Document {
     let change = &step.change;
     let mut done = Document::default();
-    if let Some(input) = change.desired_field("input").known().filter(|_| change.verb != Verb::Delete)
+    if let Some(input) =
+        change.desired_field("input").known().filter(|_| change.verb != Verb::Delete)
     {
         done.set("input", input.clone());
         done.set("output", input.clone());

@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn copies_a_field_with_its_unknown_parts() {
-        let from = document(json!({"input": {"a": null, "b": 2}, "in": null}), &["/input/a", "/in"]);
+        let from =
+            document(json!({"input": {"a": null, "b": 2}, "in": null}), &["/input/a", "/in"]);
         let mut to = document(json!({}), &["/output"]);
         to.copy_field("output", &from, "input");
         assert_eq!(to, document(json!({"output": {"a": null, "b": 2}}), &["/output/a"]));

@@ -126,7 +126,11 @@ impl Host for FakeHost {
         self.send(request, false)
     }
 
-    fn http_write(&self, request: &HttpRequest, _replay: Replay) -> Result<HttpResponse, HttpError> {
+    fn http_write(
+        &self,
+        request: &HttpRequest,
+        _replay: Replay,
+    ) -> Result<HttpResponse, HttpError> {
         self.world().writes += 1;
         self.send(request, true)
     }
