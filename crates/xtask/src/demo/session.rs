@@ -70,10 +70,12 @@ impl Session {
         Ok(())
     }
 
-    /// Every file and link below a folder: its content, or where it points to.
+    /// Every file and link below a folder: its content, or where it points to. What the broker
+    /// keeps for itself, under `.relctl`, is left out: it remembers each append.
     pub(crate) fn files(&self, path: &str) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
         let mut files = BTreeMap::new();
         collect(&self.folder.join(path), &mut files)?;
+        files.retain(|path, _| path.components().all(|part| part.as_os_str() != ".relctl"));
         Ok(files)
     }
 
