@@ -225,6 +225,7 @@ impl Lock for HeldLock {
 impl Drop for HeldLock {
     fn drop(&mut self) {
         self.beat.abort();
+        self.lease.abandon();
     }
 }
 

@@ -179,7 +179,6 @@ impl Lease {
     /// Gives the lock back. Afterwards [`Lease::check`] fails.
     pub(super) async fn release(&self) -> Result<(), LedgerError> {
         let mut at = self.at.lock().await;
-        let place = self.backend.locate(LOCK);
         if self.state().lost.is_some() {
             return Ok(());
         }
@@ -195,10 +194,20 @@ impl Lease {
                 Err(error) => break Err(error),
             }
         };
-        let mut state = self.state();
-        state.lost = Some(io("use", &place, "the lock was released"));
-        state.guard = None;
+        self.let_go("the lock was released");
         result
+    }
+
+    /// Stops without giving the lock back: it expires, or is free at once where the operating
+    /// system holds it. A heartbeat in flight keeps nothing alive.
+    pub(super) fn abandon(&self) {
+        self.let_go("the lock was dropped");
+    }
+
+    fn let_go(&self, why: &str) {
+        let mut state = self.state();
+        state.lost.get_or_insert_with(|| io("use", &self.backend.locate(LOCK), why));
+        state.guard = None;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
