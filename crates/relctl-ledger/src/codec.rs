@@ -10,8 +10,8 @@ use std::io::Read;
 
 use relctl_engine::LedgerError;
 use relctl_plan::{Digest, Map, Value, canonical_json, digest_of};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{damaged, newer};
@@ -28,15 +28,21 @@ pub(crate) fn encode<T: Serialize>(value: &T, place: &str) -> Result<Vec<u8>, Le
     canonical_json(value).map_err(|e| damaged(place, format_args!("it is not JSON: {e}")))
 }
 
+/// A document of which only the format is looked at.
+#[derive(Deserialize)]
+struct Formatted {
+    format: Option<Value>,
+}
+
 /// Reads a document after its format was found to be one that this version knows.
 pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     newest: u32,
     place: &str,
 ) -> Result<T, LedgerError> {
-    let value: Value = parse(bytes, place)?;
-    check_format(value.get("format"), newest, place)?;
-    serde_json::from_value(value)
+    let Formatted { format } = parse(bytes, place)?;
+    check_format(format.as_ref(), newest, place)?;
+    serde_json::from_slice(bytes)
         .map_err(|e| damaged(place, format_args!("it is not what it should be: {e}")))
 }
 

@@ -1,8 +1,10 @@
 //! What the ledger remembers: HEAD, entries and snapshots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Address, Digest, Instance, Lifecycle, Map, OnRevert, Path, PluginPin, Template, Undo, Value,
@@ -108,7 +110,7 @@ impl Entry {
 }
 
 /// What an entry left behind.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Snapshot {
     pub format: u32,
     /// The plugins that the release was carried out with.
@@ -116,12 +118,56 @@ pub struct Snapshot {
     /// Managed objects.
     pub objects: BTreeMap<Address, Recorded>,
     /// Objects that left the release file and were not deleted: no longer managed, still known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retained: Vec<Retained>,
     /// Runs of actions, by run key.
     pub runs: BTreeMap<String, Run>,
+    /// Fields of a newer minor format, kept as they are.
     #[serde(flatten)]
     pub extra: Map,
+}
+
+/// As serde would derive it, but without the copy of everything that `flatten` makes on the way: a
+/// snapshot may hold tens of thousands of objects, and every plan reads one.
+impl<'de> Deserialize<'de> for Snapshot {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(SnapshotVisitor)
+    }
+}
+
+struct SnapshotVisitor;
+
+impl<'de> Visitor<'de> for SnapshotVisitor {
+    type Value = Snapshot;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a snapshot")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Snapshot, A::Error> {
+        let mut snapshot = Snapshot::default();
+        let mut seen = BTreeSet::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            match name.as_str() {
+                "format" => snapshot.format = fields.next_value()?,
+                "plugins" => snapshot.plugins = fields.next_value()?,
+                "objects" => snapshot.objects = fields.next_value()?,
+                "retained" => snapshot.retained = fields.next_value()?,
+                "runs" => snapshot.runs = fields.next_value()?,
+                _ => drop(snapshot.extra.insert(name.clone(), fields.next_value()?)),
+            }
+            if let Some(name) = seen.replace(name) {
+                return Err(A::Error::custom(format_args!("`{name}` is there twice")));
+            }
+        }
+        match ["format", "plugins", "objects", "runs"]
+            .into_iter()
+            .find(|name| !seen.contains(*name))
+        {
+            Some(missing) => Err(A::Error::missing_field(missing)),
+            None => Ok(snapshot),
+        }
+    }
 }
 
 impl Snapshot {
