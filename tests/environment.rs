@@ -151,6 +151,7 @@ impl TestEnvironment {
                 (r"\b[0-9a-f]{12}\b", "[short]"),
                 (r"\b[0-9a-f]{8}\b", "[short]"),
                 (r"\b\d+(\.\d+)? ?(ms|s)\b", "[time]"),
+                (r"\b\d+(\.\d+)? (kB|MB)\b", "[size]"),
                 (r"\.new-\w+", ".new-[random]"),
                 (r"\bpid \d+", "pid [pid]"),
                 (r#""pid": ?\d+"#, r#""pid": [pid]"#),

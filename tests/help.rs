@@ -30,6 +30,7 @@ fn help() {
       diff         Compares what two entries of the history left behind
       drift        Compares what the newest entry recorded with what is there, on the fields that it
                    owns
+      import       Prints what exists as the part of a release file that declares it
       plugin       Lists plugins, and shows what one asks for and serves
       schema       Prints a JSON Schema of the release file, with the kinds of its plugins, for editors
       unlock       Asks whoever holds the lock to park its operation and to let go of the lock

@@ -139,7 +139,12 @@ fn plugins_are_listed_and_inspected() {
     local 0.1.0
       file      $PLUGINS/local.wasm
       sha256    [sha256]
+      size      [size]
       contract  0.1
+      imports   files, host, types
+      compiled  in [time], once on a machine
+      loaded    in [time], from then on
+      granted   all of it, as `local` of relctl.lock
     Asks for
       files     below the folder that `config.root` names
     Serves

@@ -18,6 +18,7 @@ mod environment;
 mod healthflow;
 mod help;
 mod history;
+mod importing;
 mod initialising;
 mod interruption;
 mod kill;

@@ -141,8 +141,8 @@ fn written(schema: &Value, field: Option<&Field>) -> Value {
                     .iter()
                     .filter_map(|(name, schema)| {
                         let field = field.and_then(|field| field.fields.get(name));
-                        let computed = field.is_some_and(|field| field.computed);
-                        (!computed).then(|| (name.clone(), or_expression(schema, field)))
+                        let given = field.is_some_and(|field| field.computed || field.read_only);
+                        (!given).then(|| (name.clone(), or_expression(schema, field)))
                     })
                     .collect(),
             ),

@@ -190,7 +190,8 @@ impl Validator<'_> {
         let names = || {
             let names = properties.into_iter().flatten().map(|(name, _)| name.as_str());
             names.filter(|name| {
-                !field.and_then(|field| field.fields.get(*name)).is_some_and(|f| f.computed)
+                let named = field.and_then(|field| field.fields.get(*name));
+                !named.is_some_and(|field| field.computed || field.read_only)
             })
         };
         for (key, entry) in table.iter_mut() {
@@ -200,6 +201,9 @@ impl Validator<'_> {
                 let message = format!("`{inner}` is computed: it cannot be declared");
                 let hint = format!("remove it; others may refer to it as `${{….{inner}}}`");
                 found.push(Found::at(entry.key, message).hint(hint));
+            } else if below.is_some_and(|below| below.read_only) {
+                let message = format!("`{inner}` follows from the others: it cannot be declared");
+                found.push(Found::at(entry.key, message).hint("remove it"));
             } else if let Some(schema) = properties.and_then(|properties| properties.get(key)) {
                 self.node(&mut entry.node, schema, below, &inner, found);
             } else if !open {

@@ -65,6 +65,17 @@ pub enum RunPolicy {
     WhenNeeded,
 }
 
+/// How Terraform calls a resource that it may manage beside relctl.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terraform {
+    /// The resource's type; its attributes are called as the kind's fields are.
+    pub resource: String,
+    /// By type, what other resources need, so that both live together.
+    #[serde(default)]
+    pub beside: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
 /// One kind of lookup, resource, action or check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawKind", into = "RawKind")]
@@ -84,6 +95,8 @@ pub struct Kind {
     /// Created only with `lifecycle.create = true`.
     pub create_explicit: bool,
     pub run: RunPolicy,
+    /// How Terraform calls it, where Terraform knows it.
+    pub terraform: Option<Terraform>,
     /// The fields, annotated.
     pub fields: Field,
 }
@@ -117,6 +130,8 @@ struct RawKind {
 pub struct Field {
     /// Set by the cloud or the plugin, never by the release file.
     pub computed: bool,
+    /// Derived by the plugin from the other fields, never written: JSON Schema's `readOnly`.
+    pub read_only: bool,
     /// Computed, and may be another value after an update.
     pub volatile: bool,
     /// A change of it needs delete and create.
@@ -129,6 +144,8 @@ pub struct Field {
     pub multiline: bool,
     /// Names a secret; its value never passes through relctl.
     pub secret_reference: bool,
+    /// Who else usually moves it: best left out of a release file.
+    pub external: Option<String>,
     /// The value a missing field has, shown to readers.
     pub default: Option<Value>,
     pub fields: BTreeMap<String, Field>,
@@ -184,6 +201,7 @@ struct RootAnnotations {
     holds_data: bool,
     create_explicit: bool,
     run: RunPolicy,
+    terraform: Option<Terraform>,
 }
 
 /// The annotations that stand on a field.
@@ -197,6 +215,7 @@ struct FieldAnnotations {
     atomic: bool,
     multiline: bool,
     secret_reference: bool,
+    external: Option<String>,
 }
 
 impl TryFrom<RawKind> for Kind {
@@ -221,6 +240,7 @@ impl TryFrom<RawKind> for Kind {
             holds_data: root.holds_data,
             create_explicit: root.create_explicit,
             run: root.run,
+            terraform: root.terraform,
             fields,
         })
     }
@@ -266,12 +286,14 @@ fn read_field(kind: &str, path: &Path, schema: &Value) -> Result<Field, KindErro
     }
     Ok(Field {
         computed: own.computed || own.volatile,
+        read_only: schema.get("readOnly").and_then(Value::as_bool).unwrap_or_default(),
         volatile: own.volatile,
         replace_on_change: own.replace_on_change,
         key: own.key,
         atomic: own.atomic,
         multiline: own.multiline,
         secret_reference: own.secret_reference,
+        external: own.external,
         default: schema.get("default").cloned(),
         ..field
     })
@@ -305,10 +327,15 @@ mod tests {
     #[test]
     fn reads_annotations_wherever_they_stand() {
         let kind = kind(&json!({
-            "x-relctl": { "identity": ["name"], "holds-data": true, "run": "when-needed" },
+            "x-relctl": {
+                "identity": ["name"], "holds-data": true, "run": "when-needed",
+                "terraform": { "resource": "cloud_service", "beside": { "cloud_image": { "keep": true } } },
+            },
             "properties": {
                 "name": { "type": "string", "x-relctl": { "replace-on-change": true } },
                 "arn": { "x-relctl": { "computed": true } },
+                "hash": { "readOnly": true },
+                "count": { "x-relctl": { "external": "autoscaling" } },
                 "tags": { "additionalProperties": { "x-relctl": { "multiline": true } } },
                 "network": { "properties": { "state": { "x-relctl": { "volatile": true } } } },
                 "containers": {
@@ -327,6 +354,11 @@ mod tests {
         assert!(at("name").unwrap().replace_on_change);
         assert!(at("tags.any").unwrap().multiline);
         assert!(at("containers.api.secret").unwrap().secret_reference);
+        assert_eq!(at("count").unwrap().external.as_deref(), Some("autoscaling"));
+        let terraform = kind.terraform.as_ref().unwrap();
+        assert_eq!(terraform.resource, "cloud_service");
+        assert_eq!(terraform.beside["cloud_image"]["keep"], true);
+        assert!(at("hash").unwrap().read_only && !at("hash").unwrap().computed);
         assert_eq!(at("containers.api.other"), None);
         assert_eq!(at("containers").unwrap().key, Some(vec!["name".to_owned()]));
         let computed: Vec<(String, bool)> = kind

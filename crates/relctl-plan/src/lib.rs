@@ -36,7 +36,8 @@ pub use expression::{
 pub use graph::{Cycle, Graph};
 pub use journal::{JournalError, JournalEvent, JournalLine, chain};
 pub use kind::{
-    Description, Field, Kind, KindError, Operations, RunPolicy, Wants, description_schema_key,
+    Description, Field, Kind, KindError, Operations, RunPolicy, Terraform, Wants,
+    description_schema_key,
 };
 pub use ledger::{
     Before, Entry, EntryKind, EntryOutcome, Head, OpenOperation, Recorded, Retained, Run,

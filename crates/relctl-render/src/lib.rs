@@ -11,6 +11,7 @@ mod change;
 mod compare;
 mod error;
 mod history;
+mod import;
 mod plan;
 mod progress;
 mod report;
@@ -22,6 +23,7 @@ mod value;
 
 pub use error::error_text;
 pub use history::{LogLine, drift_text, entry_text, log_text};
+pub use import::{Import, import_json, import_toml};
 pub use plan::{plan_json, plan_markdown, plan_text};
 pub use progress::EventText;
 pub use report::{EndReport, report_text};

@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod drift;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod plan;
@@ -35,6 +36,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<Exit, Co
         Command::Show(args) => show::run(session, args).await,
         Command::Diff(args) => diff::run(session, args).await,
         Command::Drift(args) => drift::run(session, args).await,
+        Command::Import(args) => import::run(session, args).await,
         Command::Plugin(args) => plugin::run(session, args).await,
         Command::Schema(args) => schema::run(session, args).await,
         Command::Unlock(args) => unlock::run(session, args).await,
