@@ -12,6 +12,7 @@ mod broker;
 mod check;
 mod credentials;
 mod endpoint;
+mod iam;
 mod options;
 mod redact;
 mod retry;
@@ -25,6 +26,7 @@ pub use check::{
     CheckOutcome, CheckProblem, CheckReport, HTTP_CHECK_SCHEMA, HttpCheck, check_problems,
 };
 pub use endpoint::EndpointError;
+pub use iam::{IamPolicy, iam_policy};
 pub use options::HttpOptions;
 pub use retry::{Retries, RetryBudget};
 pub use settings::HttpSetupError;
