@@ -26,7 +26,6 @@ const AS_NAMES: &[&str] = &[
     "DSN",
     "JWT",
     "KEY",
-    "LICENSE",
     "PASS",
     "PAT",
     "PEM",
