@@ -67,8 +67,6 @@ pub struct Inspection {
     pub contract: String,
     /// The interfaces that it imports, sorted: `files`, `host`, `http`, `types`.
     pub imports: Vec<String>,
-    /// How long compiling it takes.
-    pub compile: Duration,
     /// How long loading it takes once it is compiled, `describe` included.
     pub load: Duration,
 }
@@ -141,6 +139,18 @@ impl Host {
         Ok(Plugin::new(callable, description, pin))
     }
 
+    /// How long it takes to compile a plugin, whether it was compiled before or not.
+    pub fn time_to_compile(&self, name: &str, wasm: &[u8]) -> Result<Duration, LoadError> {
+        let started = Instant::now();
+        match Component::from_binary(&self.engine, wasm) {
+            Ok(_) => Ok(started.elapsed()),
+            Err(error) => Err(LoadError {
+                plugin: name.to_owned(),
+                fault: Box::new(LoadFault::Compile(error)),
+            }),
+        }
+    }
+
     /// Looks at a plugin without granting it anything.
     pub async fn inspect(&self, name: &str, wasm: &[u8]) -> Result<Inspection, LoadError> {
         self.try_inspect(name, wasm)
@@ -151,9 +161,6 @@ impl Host {
     async fn try_inspect(&self, name: &str, wasm: &[u8]) -> Result<Inspection, LoadFault> {
         // What does not even parse is not handed to the compiler.
         Artifact::read(wasm, Digest::of(wasm))?;
-        let started = Instant::now();
-        Component::from_binary(&self.engine, wasm).map(drop).map_err(LoadFault::Compile)?;
-        let compile = started.elapsed();
         // Fills the cache, where there is one.
         if let Some(cache) = &self.cache {
             let sha256 = Digest::of(wasm);
@@ -184,7 +191,6 @@ impl Host {
             size: wasm.len(),
             contract: CONTRACT.to_owned(),
             imports: artifact.imports,
-            compile,
             load: started.elapsed(),
         })
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use relctl_broker::http::{HttpBroker, HttpOptions, HttpSetupError, RetryBudget};
@@ -167,6 +168,11 @@ impl Session {
     pub(crate) async fn inspect(&self, file: &PluginFile) -> Result<Inspection, CommandError> {
         let name = file.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         Ok(self.host()?.inspect(&name.unwrap_or_default(), &file.wasm).await?)
+    }
+
+    /// How long it takes to compile a plugin.
+    pub(crate) fn time_to_compile(&self, file: &PluginFile) -> Result<Duration, CommandError> {
+        Ok(self.host()?.time_to_compile(&file.path.to_string_lossy(), &file.wasm)?)
     }
 
     fn host(&self) -> Result<Host, CommandError> {

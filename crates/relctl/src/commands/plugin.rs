@@ -114,6 +114,7 @@ async fn inspect(session: &Session, args: &InspectArgs) -> Result<Exit, CommandE
     };
     let file = session.plugin_path().find(plugin)?;
     let inspected = session.inspect(&file).await?;
+    let compile = session.time_to_compile(&file)?;
     let description = &inspected.description;
     let lock = LockFile::read(&session.folder())?;
     let granted = granted(&lock, &file.sha256, &description.wants);
@@ -124,7 +125,7 @@ async fn inspect(session: &Session, args: &InspectArgs) -> Result<Exit, CommandE
             "size": inspected.size,
             "contract": inspected.contract,
             "imports": inspected.imports,
-            "compile_ms": inspected.compile.as_secs_f64() * 1000.0,
+            "compile_ms": compile.as_secs_f64() * 1000.0,
             "load_ms": inspected.load.as_secs_f64() * 1000.0,
             "granted_to": granted,
             "description": description,
@@ -142,7 +143,7 @@ async fn inspect(session: &Session, args: &InspectArgs) -> Result<Exit, CommandE
         format!("  size      {}", size(inspected.size)),
         format!("  contract  {}", inspected.contract),
         format!("  imports   {}", inspected.imports.join(", ")),
-        format!("  compiled  in {}, once on a machine", time(inspected.compile)),
+        format!("  compiled  in {}, once on a machine", time(compile)),
         format!("  loaded    in {}, from then on", time(inspected.load)),
         format!("  granted   {granted}"),
         "Asks for".to_owned(),
@@ -161,7 +162,12 @@ async fn iam(session: &Session, plugins: &[String], phase: IamPhase) -> Result<E
     let mut grants = Vec::new();
     for plugin in plugins {
         let inspected = session.inspect(&path.find(plugin)?).await?;
-        grants.push(grants_for(&inspected.description.wants));
+        let wants = inspected.description.wants;
+        if wants.http.is_empty() {
+            let message = format!("`{plugin}` calls no AWS API: it needs no policy");
+            return Err(CommandError::new(ErrorKind::Usage, message).hint("leave it out"));
+        }
+        grants.push(grants_for(&wants));
     }
     let phase = match phase {
         IamPhase::Plan => Phase::Plan,
