@@ -50,8 +50,7 @@ impl Default for Limits {
             requests: 200,
             log_lines: 1000,
             log_line_bytes: 4096,
-            // They wait for the cloud, not for a core.
-            parallel_calls: 16,
+            parallel_calls: 8,
             subjects: 1000,
             asked_bytes: 4 * MIB,
         }
