@@ -35,7 +35,6 @@ fn help() {
       schema       Prints a JSON Schema of the release file, with the kinds of its plugins, for editors
       unlock       Asks whoever holds the lock to park its operation and to let go of the lock
       completions  Prints a script that completes relctl's commands in a shell
-      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -122,7 +121,7 @@ fn help_of_the_commands_that_change_something() {
               [default: [time]]
 
           --step-timeout <TIME>
-              How long one step may take, for example `30m`
+              How long a step may take where its `timeout` does not say it, for example `30m`
               
               [default: 1h]
 
@@ -206,7 +205,7 @@ fn help_of_the_commands_that_change_something() {
               [default: [time]]
 
           --step-timeout <TIME>
-              How long one step may take, for example `30m`
+              How long a step may take where its `timeout` does not say it, for example `30m`
               
               [default: 1h]
 

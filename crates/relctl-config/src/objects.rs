@@ -11,11 +11,12 @@ use crate::source::Place;
 use crate::tree::{Content, Entry, Node, Table, lay_over};
 
 /// relctl's own keys in an object, with the roles that have them.
-pub(crate) const RESERVED: [(&str, &[Role]); 8] = [
+pub(crate) const RESERVED: [(&str, &[Role]); 9] = [
     ("plugin", &Role::ALL),
     ("depends_on", &Role::ALL),
     ("lifecycle", &[Role::Resource]),
     ("on_revert", &[Role::Resource, Role::Action]),
+    ("timeout", &[Role::Resource, Role::Action]),
     ("triggers", &[Role::Action]),
     ("undo", &[Role::Action]),
     ("when", &[Role::Check]),
@@ -121,9 +122,10 @@ fn read_object(
     };
     let (plugin, depends_on, lifecycle) = (take("plugin"), take("depends_on"), take("lifecycle"));
     let (on_revert, triggers, undo) = (take("on_revert"), take("triggers"), take("undo"));
-    let (when, blocking) = (take("when"), take("blocking"));
-    let (lifecycle, lifecycle_paths) =
+    let (when, blocking, timeout) = (take("when"), take("blocking"), take("timeout"));
+    let (mut lifecycle, lifecycle_paths) =
         lifecycle.and_then(|node| read_lifecycle(node, found)).unwrap_or_default();
+    lifecycle.timeout_ms = timeout.and_then(|node| read_timeout(node, found));
     Some(Declared {
         header,
         fields,
@@ -179,6 +181,17 @@ fn read_addresses(node: Node, found: &mut Vec<Found>) -> Vec<(Address, Place)> {
         .collect()
 }
 
+/// A length of time, in milliseconds.
+fn read_timeout(node: Node, found: &mut Vec<Found>) -> Option<u64> {
+    let (text, place) = take_text("timeout", node, found)?;
+    let read = humantime::parse_duration(&text).ok().filter(|time| !time.is_zero());
+    if read.is_none() {
+        let wrong = Found::at(place, format!("`timeout` cannot be `{text}`"));
+        found.push(wrong.hint("write a length of time, as in `90s`, `30m` or `2h`"));
+    }
+    u64::try_from(read?.as_millis()).ok()
+}
+
 fn read_lifecycle(node: Node, found: &mut Vec<Found>) -> Option<(Lifecycle, Vec<(Path, Place)>)> {
     let mut section = Section::of("lifecycle".to_owned(), node, found)?;
     let mut places = Vec::new();
@@ -202,6 +215,7 @@ fn read_lifecycle(node: Node, found: &mut Vec<Found>) -> Option<(Lifecycle, Vec<
         protect: section.boolean("protect"),
         replace: section.boolean("replace").unwrap_or_default(),
         create: section.boolean("create").unwrap_or_default(),
+        timeout_ms: None,
     };
     section.finish();
     Some((lifecycle, places))

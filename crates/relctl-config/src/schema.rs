@@ -111,11 +111,13 @@ fn object(kind: &Kind) -> Value {
     });
     let mut own = vec![("plugin", json!({ "type": "string" })), ("depends_on", addresses)];
     let on_revert = ("on_revert", json!({ "enum": ["undo", "keep"] }));
+    let timeout = json!({ "type": "string", "description": "How long a step may take, `30m`." });
     match kind.role {
         Role::Lookup => {}
-        Role::Resource => own.extend([on_revert, ("lifecycle", lifecycle)]),
+        Role::Resource => own.extend([on_revert, ("lifecycle", lifecycle), ("timeout", timeout)]),
         Role::Action => {
-            own.extend([on_revert, ("triggers", json!({ "type": "object" })), ("undo", undo)]);
+            let triggers = ("triggers", json!({ "type": "object" }));
+            own.extend([on_revert, ("timeout", timeout), triggers, ("undo", undo)]);
         }
         Role::Check => own.extend([
             ("when", json!({ "enum": ["before", "after"] })),

@@ -76,6 +76,20 @@ pub struct Terraform {
     pub beside: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
+/// Where a run's inputs and output say what can be restored from it: names of fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestorePoint {
+    /// What it is taken of.
+    pub of: String,
+    /// Its name.
+    pub name: String,
+    /// When it was taken: what is written later is not in it.
+    pub taken: String,
+    /// How to restore from it: a list of lines.
+    pub procedure: String,
+}
+
 /// One kind of lookup, resource, action or check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawKind", into = "RawKind")]
@@ -97,6 +111,10 @@ pub struct Kind {
     pub run: RunPolicy,
     /// How Terraform calls it, where Terraform knows it.
     pub terraform: Option<Terraform>,
+    /// An action that is looked at while planning, so that its plugin can say what a run would find.
+    pub observed: bool,
+    /// Runs of the action leave something that an object can be restored from.
+    pub restore_point: Option<RestorePoint>,
     /// The fields, annotated.
     pub fields: Field,
 }
@@ -146,6 +164,8 @@ pub struct Field {
     pub secret_reference: bool,
     /// Who else usually moves it: best left out of a release file.
     pub external: Option<String>,
+    /// Says which ledger manages the object: its lineage.
+    pub lineage: bool,
     /// The value a missing field has, shown to readers.
     pub default: Option<Value>,
     pub fields: BTreeMap<String, Field>,
@@ -189,6 +209,8 @@ pub enum KindError {
     Annotation { kind: String, field: String, keyword: String, detail: String },
     #[error("kind `{kind}`: identity field `{field}` is not a property of its schema")]
     Identity { kind: String, field: String },
+    #[error("kind `{kind}`: restore point field `{field}` is not a property of its schema")]
+    RestorePoint { kind: String, field: String },
     #[error("kind `{kind}`: batch is 0; give at least 1")]
     Batch { kind: String },
 }
@@ -202,6 +224,8 @@ struct RootAnnotations {
     create_explicit: bool,
     run: RunPolicy,
     terraform: Option<Terraform>,
+    observed: bool,
+    restore_point: Option<RestorePoint>,
 }
 
 /// The annotations that stand on a field.
@@ -216,6 +240,7 @@ struct FieldAnnotations {
     multiline: bool,
     secret_reference: bool,
     external: Option<String>,
+    lineage: bool,
 }
 
 impl TryFrom<RawKind> for Kind {
@@ -226,6 +251,12 @@ impl TryFrom<RawKind> for Kind {
         let fields = read_properties(&raw.name, &Path::ROOT, &raw.schema)?;
         if let Some(field) = root.identity.iter().find(|f| !fields.fields.contains_key(*f)) {
             return Err(KindError::Identity { kind: raw.name, field: field.clone() });
+        }
+        if let Some(point) = &root.restore_point {
+            let named = [&point.of, &point.name, &point.taken, &point.procedure];
+            if let Some(field) = named.into_iter().find(|f| !fields.fields.contains_key(*f)) {
+                return Err(KindError::RestorePoint { kind: raw.name, field: field.clone() });
+            }
         }
         if raw.batch == 0 {
             return Err(KindError::Batch { kind: raw.name });
@@ -241,6 +272,8 @@ impl TryFrom<RawKind> for Kind {
             create_explicit: root.create_explicit,
             run: root.run,
             terraform: root.terraform,
+            observed: root.observed,
+            restore_point: root.restore_point,
             fields,
         })
     }
@@ -294,6 +327,7 @@ fn read_field(kind: &str, path: &Path, schema: &Value) -> Result<Field, KindErro
         multiline: own.multiline,
         secret_reference: own.secret_reference,
         external: own.external,
+        lineage: own.lineage,
         default: schema.get("default").cloned(),
         ..field
     })
@@ -385,6 +419,11 @@ mod tests {
             (
                 json!({ "x-relctl": { "identity": ["name"] } }),
                 "identity field `name` is not a property",
+            ),
+            (
+                json!({ "x-relctl": { "restore-point": { "of": "a", "name": "a", "taken": "a", "procedure": "b" } },
+                    "properties": { "a": {} } }),
+                "restore point field `b` is not a property",
             ),
             (json!({ "x-relctl": { "computed": true } }), "unknown field `computed`"),
             (

@@ -36,7 +36,7 @@ pub use expression::{
 pub use graph::{Cycle, Graph};
 pub use journal::{JournalError, JournalEvent, JournalLine, chain};
 pub use kind::{
-    Description, Field, Kind, KindError, Operations, RunPolicy, Terraform, Wants,
+    Description, Field, Kind, KindError, Operations, RestorePoint, RunPolicy, Terraform, Wants,
     description_schema_key,
 };
 pub use ledger::{

@@ -54,7 +54,7 @@ pub struct Object {
     pub blocking: bool,
 }
 
-/// The guards of a resource. Kept in the ledger, so that removing a line removes no protection.
+/// The guards of an object. Kept in the ledger, so that removing a line removes no protection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lifecycle {
@@ -73,6 +73,9 @@ pub struct Lifecycle {
     /// Fields that someone else moves: used at creation only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<Path>,
+    /// How long a step of this object may take, in milliseconds. `None`: as long as any step may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 impl Lifecycle {

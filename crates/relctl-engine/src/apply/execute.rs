@@ -129,10 +129,6 @@ impl<'a> Executor<'a> {
         &*self.crew.journal
     }
 
-    pub(crate) fn interrupt(&self) -> Interrupt {
-        self.crew.interrupt.clone()
-    }
-
     pub(crate) fn observer(&self) -> &'a dyn Observer {
         self.crew.observer
     }

@@ -52,11 +52,8 @@ async fn observe_steps(
     prepared: &mut Prepared,
     refusals: &mut Vec<Refusal>,
 ) -> Result<(), EngineError> {
-    let observable: Vec<&Step> = steps
-        .iter()
-        .copied()
-        .filter(|step| step.address.role() == Role::Resource && identity_is_known(context, step))
-        .collect();
+    let observable: Vec<&Step> =
+        steps.iter().copied().filter(|step| is_observed(context, step)).collect();
     let subjects = observable.iter().map(|step| (step.plugin.clone(), subject(base, step)));
     let answers =
         by_plugin(context, subjects.collect(), |p, s| async move { p.observe(s).await }).await?;
@@ -64,6 +61,10 @@ async fn observe_steps(
     for (step, answer) in observable.into_iter().zip(answers) {
         match answer {
             Err(failure) => unanswered.push((step.address.clone(), failure)),
+            // What a run would find: its plugin judges it again.
+            Ok(observed) if step.address.role() == Role::Action => {
+                prepared.observed.insert(step.id.clone(), observed);
+            }
             Ok(observed) => {
                 compare(&step.address, &step.expects, observed.as_ref(), refusals);
                 if let Some(observed) = &observed {
@@ -74,6 +75,17 @@ async fn observe_steps(
         }
     }
     answered(unanswered)
+}
+
+/// Whether planning looked at it.
+fn is_observed(context: Context<'_>, step: &Step) -> bool {
+    match step.address.role() {
+        Role::Resource => identity_is_known(context, step),
+        Role::Action if step.undoes.is_none() => {
+            kind_of(context, &step.plugin, &step.address).is_ok_and(|kind| kind.observed)
+        }
+        _ => false,
+    }
 }
 
 /// Whether the object can be looked for: a created object's identity may be unknown yet.
@@ -174,10 +186,7 @@ pub(crate) fn change(
         observed,
         desired: (verb != Verb::Delete).then(|| desired.clone()),
         paths: step.changes.iter().map(|change| change.path.clone()).collect(),
-        undo: step
-            .undo
-            .clone()
-            .map(|undo| Undo { sealed: base.sealed.get(&step.id).cloned(), ..undo }),
+        undo: step.undo.clone(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use relctl_plan::{
-    Attempt, Document, Event, Failure, JournalEvent, Kind, Map, Plan, Progress, Role, Step, StepId,
-    Undo, Value, Verb, diff, digest_of, owned_paths, same_value,
+    Attempt, Document, Event, Failure, JournalEvent, Kind, Map, Plan, Progress, Role, RunOutcome,
+    Step, StepId, Undo, Value, Verb, diff, digest_of, owned_paths, same_value,
 };
 
 use tokio::sync::Semaphore;
@@ -158,12 +158,19 @@ impl Crew<'_> {
             }
         };
         self.lock.check().await?;
-        let call = self.call(&job, &desired, run_key.clone());
+        // A run of which nobody knows how it ended is looked for, whichever plan it was of.
+        let unknown = |key: &String| {
+            let run = self.base.snapshot.runs.get(key);
+            run.is_some_and(|run| run.outcome == RunOutcome::Unknown)
+        };
+        let looks = run_key.as_ref().is_some_and(unknown);
+        let attempt = if looks { Attempt::Again } else { job.attempt };
+        let call = self.call(&job, &desired, run_key.clone(), attempt);
         if job.poll.is_none() {
             let begin = JournalEvent::Begin {
                 step: step.id.clone(),
                 token: call.token.clone(),
-                attempt: job.attempt,
+                attempt,
                 desired: desired.clone(),
                 run_key: run_key.clone(),
                 undo: job.undo.clone(),
@@ -178,7 +185,8 @@ impl Crew<'_> {
             self.journal.append(self.context.clock.now(), event).await?;
             return Ok(Worked::NotStarted);
         }
-        self.observer.event(&Event::StepStarted { step: step.id.clone(), again });
+        let started_again = attempt == Attempt::Again;
+        self.observer.event(&Event::StepStarted { step: step.id.clone(), again: started_again });
         let followed = self.follow(&step.plugin, &call, job.poll.clone(), started).await;
         drop(slot);
         let Some(result) = followed? else {
@@ -368,7 +376,13 @@ impl Crew<'_> {
         }
     }
 
-    fn call(&self, job: &Job<'_>, desired: &Document, run_key: Option<String>) -> StepCall {
+    fn call(
+        &self,
+        job: &Job<'_>,
+        desired: &Document,
+        run_key: Option<String>,
+        attempt: Attempt,
+    ) -> StepCall {
         let step = job.step;
         let mut change = change(self.base, step, desired, job.observed.clone(), step.verb);
         if !step.desired.is_known()
@@ -385,11 +399,14 @@ impl Crew<'_> {
             id: step.id.clone(),
             token,
             run_key,
-            attempt: job.attempt,
+            attempt,
             change,
             planned: step.planned.clone(),
             lineage: self.base.head.lineage.clone(),
-            timeout: self.options.step_timeout,
+            timeout: step
+                .lifecycle
+                .timeout_ms
+                .map_or(self.options.step_timeout, Duration::from_millis),
         }
     }
 
@@ -404,16 +421,17 @@ impl Crew<'_> {
         let Some(provider) = self.context.providers.get(plugin) else {
             return Ok(Some(Err(Failure::Precondition("its plugin is not loaded".to_owned()))));
         };
+        let mut left = self.interrupt.clone();
         loop {
             let progress = tokio::select! {
                 biased;
+                () = left.left() => return Ok(None),
                 progress = async {
                     match &poll {
                         None => provider.apply(call).await,
                         Some(token) => provider.poll(call, token).await,
                     }
                 } => progress,
-                () = self.given_up() => return Ok(None),
             };
             let wait = match progress {
                 Ok(Progress::Done(document)) => return Ok(Some(Ok(document.value))),
@@ -451,20 +469,6 @@ impl Crew<'_> {
                 return Ok(None);
             }
             self.lock.check().await?;
-        }
-    }
-
-    /// Returns when a call in flight is to be left as it is: at the second interruption, or where
-    /// it has not come back for a while after the first.
-    async fn given_up(&self) {
-        let (mut parked, mut left) = (self.interrupt.clone(), self.interrupt.clone());
-        let patience = async {
-            parked.parked().await;
-            self.context.clock.sleep(PATIENCE).await;
-        };
-        tokio::select! {
-            () = left.left() => {}
-            () = patience => {}
         }
     }
 
@@ -507,10 +511,6 @@ impl Crew<'_> {
         Ok(document)
     }
 }
-
-/// How long a call in flight may take to come back after a person interrupted: CI services kill what
-/// has not ended after some seconds. `resume` looks how it ended.
-const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long to wait before a poll that failed is made again.
 const POLL_AGAIN_MS: u32 = 2_000;

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use relctl_plan::{
-    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, Entry, Expectation, Graph, Map,
-    Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary, Template,
-    Value, Verb, diff, owned_paths,
+    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, Entry, EntryKind, Expectation,
+    Graph, Map, Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary,
+    Template, Value, Verb, diff, owned_paths,
 };
 
-use super::base::{Base, Found};
-use super::comeback;
+use super::base::{Base, Found, read_entry};
 use super::decide::{Decision, expect_field, owned_part, value_at};
 use super::goal::Goals;
 use super::leaving::{Leaving, plan_leaving};
 use super::pipeline::{Item, Pipeline};
+use super::restore::{name_restore_points, stays};
 use crate::{Context, EngineError};
 
 /// What a plan is called.
@@ -49,10 +49,11 @@ pub(crate) async fn build(
         step
     }));
     let relied_on = rely(&pipeline, &mut steps);
-    let steps = match order(undone_first(&steps)) {
+    let mut steps = match order(undone_first(&steps)) {
         Ok(steps) => steps,
         Err(_) => order(steps)?,
     };
+    name_restore_points(context, &mut steps)?;
     let is_new = |entry: &Entry| entry.version != title.version;
     let new_version = title.kind != PlanKind::Apply || base.entry.as_ref().is_some_and(is_new);
     let mut body = Body {
@@ -78,8 +79,13 @@ pub(crate) async fn build(
         notes,
     };
     body.risks.extend(plugin_risks(base, &body));
+    for (address, why) in &pipeline.stuck {
+        let (risk, further) = stays(address, why);
+        body.risks.push(risk);
+        body.notes.extend(further);
+    }
     if body.kind == PlanKind::Apply {
-        body.risks.splice(0..0, comeback::risk(context, base, &body).await?);
+        body.risks.splice(0..0, comeback_risk(context, base, &body).await?);
     }
     Ok(Plan::new(body, meta)?)
 }
@@ -232,13 +238,7 @@ fn records(pipeline: &Pipeline<'_>) -> BTreeMap<Address, relctl_plan::RecordChan
 /// Objects that a revert stops managing and that have nothing to go back to.
 fn let_go<'p>(pipeline: &'p Pipeline<'_>) -> impl Iterator<Item = Address> + 'p {
     let gone = |item: &&Item<'_>| matches!(item.decision, Decision::LetGo);
-    // Under the address that it is recorded at: its goal's may be made up.
-    let address = |item: &'p Item<'_>| match &item.found {
-        Some(found) if found.retained => None,
-        Some(found) => Some(found.address.clone()),
-        None => Some(item.goal.address.clone()),
-    };
-    pipeline.items.iter().filter(gone).filter_map(address)
+    pipeline.items.iter().filter(gone).map(|item| item.goal.address.clone())
 }
 
 fn summarise(pipeline: &Pipeline<'_>, steps: &[Step]) -> Summary {
@@ -356,4 +356,39 @@ fn plugin_risks(base: &Base, body: &Body) -> Vec<Risk> {
         })
     });
     changed.collect()
+}
+
+/// Says so if the plan would bring back what the newest entry, a revert, took away.
+async fn comeback_risk(
+    context: Context<'_>,
+    base: &Base,
+    body: &Body,
+) -> Result<Option<Risk>, EngineError> {
+    let Some(entry) = base.entry.as_ref().filter(|entry| entry.kind == EntryKind::Revert) else {
+        return Ok(None);
+    };
+    let (undone, snapshot) = read_entry(context, entry.parent.as_ref()).await?;
+    let Some(undone) = undone else { return Ok(None) };
+    let comes_back = |step: &&Step| {
+        step.verb.is_mutation()
+            && !step.changes.is_empty()
+            && snapshot.objects.get(&step.address).is_some_and(|recorded| {
+                step.changes.iter().all(|change| {
+                    !change.unknown
+                        && value_at(&recorded.observed, &change.path) == change.after.as_ref()
+                })
+            })
+    };
+    let count = body.steps.iter().filter(comes_back).count();
+    let same_version = undone.version == body.version && body.has_mutations();
+    if count == 0 && !same_version {
+        return Ok(None);
+    }
+    Ok(Some(Risk {
+        severity: Severity::PointOfNoReturn,
+        message: format!(
+            "brings back what the revert #{} took away: {} #{} ({count} step(s) as they were then)",
+            entry.serial, undone.version, undone.serial
+        ),
+    }))
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use relctl_plan::{
     Address, Assessment, Before, Diagnostic, Document, Expectation, FieldChange, Kind, Lifecycle,
     Map, Path, RecordChange, Recorded, Reversal, Risk, Role, RunOutcome, RunPolicy, Severity, Step,
-    StepId, Template, Undo, Value, Verb, diff, digest_of, overlay, owned_paths, select,
+    StepId, Template, Value, Verb, diff, digest_of, overlay, owned_paths, select,
 };
 
 use super::base::Found;
@@ -76,7 +76,7 @@ fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
         reversal: Reversal::Exact,
         risks: Vec::new(),
         notes: Vec::new(),
-        undo: undo_of(item).map(Undo::without_sealed),
+        undo: goal.back.as_ref().and_then(|back| back.undo.clone()),
         depends_on: goal.edges().into_iter().collect(),
         lifecycle: goal.lifecycle.clone(),
         on_revert: goal.on_revert,
@@ -91,11 +91,6 @@ fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
         when: None,
         blocking: None,
     }
-}
-
-/// What the step that is undone recorded for its plugin.
-fn undo_of(item: &Item<'_>) -> Option<Undo> {
-    item.goal.back.as_ref().and_then(|back| back.undo.clone())
 }
 
 /// Ownership worked out for a resource.
@@ -144,6 +139,9 @@ pub(crate) fn decide_resource(
     step.notes = ownership.notes;
     step.expects = expectation(item, observed, &changes);
 
+    if let (Some(observed), None) = (observed, managed_before) {
+        warn_of_another_ledger(pipeline, item, observed, &mut step);
+    }
     if observed.is_some() && changes.is_empty() {
         match managed_before {
             _ if !step.managed => return Ok(Decision::LetGo),
@@ -170,6 +168,32 @@ pub(crate) fn decide_resource(
     }
     step.changes = changes;
     Ok(Decision::Drafted(Box::new(draft(item, step, observed))))
+}
+
+/// Says so if the object that is to be taken over belongs to another ledger.
+fn warn_of_another_ledger(
+    pipeline: &Pipeline<'_>,
+    item: &Item<'_>,
+    observed: &Map,
+    step: &mut Step,
+) {
+    let ours = &pipeline.base.head.lineage;
+    let fields = item.kind.fields.fields.iter().filter(|(_, field)| field.lineage);
+    for (name, _) in fields {
+        let path = Path::field(name);
+        let Some(Value::String(theirs)) = value_at(observed, &path) else { continue };
+        if theirs != ours {
+            step.risks.push(Risk {
+                severity: Severity::Caution,
+                message: format!(
+                    "{} is managed by another relctl ledger already (lineage {theirs}); from now \
+                     on both would write it",
+                    step.address
+                ),
+            });
+            expect_field(&mut step.expects, Some(observed), &path);
+        }
+    }
 }
 
 /// Decides an action: it runs when its run key is new, or when something needs it.
@@ -202,7 +226,8 @@ pub(crate) fn decide_action(
             RunKey::Free(key) => step.run_key = Some(key),
         }
     }
-    Ok(Decision::Drafted(Box::new(draft(item, step, None))))
+    let observed = item.observed.as_ref().and_then(Option::as_ref);
+    Ok(Decision::Drafted(Box::new(draft(item, step, observed))))
 }
 
 enum RunKey {
@@ -261,18 +286,16 @@ fn draft(item: &Item<'_>, step: Step, observed: Option<&Map>) -> Draft {
         observed: observed.cloned(),
         desired: Some(step.desired.clone()),
         paths: step.changes.iter().map(|change| change.path.clone()).collect(),
-        undo: undo_of(item),
+        undo: step.undo.clone(),
     };
     Draft { step, change }
 }
 
 /// Completes a step with what its plugin says; returns it with what references to it stand for.
-/// `seals`: whether the ledger keeps what is sealed of an undo.
 pub(crate) fn finish(
     item: &Item<'_>,
     draft: Draft,
     assessment: &Assessment,
-    seals: bool,
 ) -> Result<(Decision, Document), Diagnostic> {
     let Draft { mut step, change } = draft;
     if assessment.replace && step.verb == Verb::Update {
@@ -287,13 +310,6 @@ pub(crate) fn finish(
         });
     }
     merge_assessment(&mut step, assessment, item.goal.undo_inputs.is_some());
-    if !seals && assessment.undo.as_ref().is_some_and(|undo| undo.sealed.is_some()) {
-        step.notes.push(
-            "going back relies on the cloud still having what is there now: this ledger is not \
-             encrypted, so a copy that may hold secrets is not kept"
-                .to_owned(),
-        );
-    }
     for path in &assessment.relies_on {
         expect_field(&mut step.expects, change.observed.as_ref(), path);
     }
@@ -314,11 +330,14 @@ pub(crate) fn merge_assessment(step: &mut Step, assessment: &Assessment, has_und
     if has_undo {
         step.reversal = Reversal::Compensating;
     } else if step.reversal == Reversal::Impossible {
-        step.risks.push(Risk {
-            severity: Severity::PointOfNoReturn,
-            message: format!("{} declares no undo: what it does stays done", step.address),
-        });
+        step.risks
+            .push(Risk { severity: Severity::PointOfNoReturn, message: no_undo(&step.address) });
     }
+}
+
+/// What is said of a run without an undo.
+pub(crate) fn no_undo(address: &Address) -> String {
+    format!("{address} declares no undo: what it does stays done")
 }
 
 /// What references to the object stand for, once its step is planned.
@@ -555,14 +574,13 @@ fn record_change(
         lifecycle: step.lifecycle.clone(),
         on_revert: step.on_revert,
         before: step.before.clone(),
-        undo: None,
         ..recorded.clone()
     };
     let reason = if step.renamed_from.is_some() {
         "it has a new name"
     } else if owned_paths(&recorded.desired, &item.kind.fields) != paths {
         "other fields are managed"
-    } else if record != (Recorded { undo: None, ..recorded.clone() }) {
+    } else if record != *recorded {
         "it is declared in another way"
     } else {
         return None;

@@ -7,11 +7,11 @@
 pub(crate) mod assemble;
 pub(crate) mod base;
 pub(crate) mod calls;
-mod comeback;
 pub(crate) mod decide;
 pub(crate) mod goal;
 mod leaving;
 pub(crate) mod pipeline;
+pub(crate) mod restore;
 
 use relctl_plan::{Document, Drift, Map, Meta, Plan, PlanKind, Release, owned_paths, select};
 

@@ -43,6 +43,8 @@ pub(crate) struct Pipeline<'a> {
     /// Indices, each after those that it needs.
     pub(crate) order: Vec<usize>,
     pub(crate) errors: Vec<ObjectError>,
+    /// Reverts: what holds data and cannot go back, with what its plugin says about it.
+    pub(crate) stuck: Vec<(Address, String)>,
 }
 
 impl<'a> Pipeline<'a> {
@@ -60,6 +62,7 @@ impl<'a> Pipeline<'a> {
             index: HashMap::new(),
             order: Vec::new(),
             errors: Vec::new(),
+            stuck: Vec::new(),
         };
         let lookup_waves = pipeline.add(lookups)?;
         for wave in lookup_waves {
@@ -225,7 +228,11 @@ impl<'a> Pipeline<'a> {
         for &index in indices {
             let Some(item) = self.items.get_mut(index) else { continue };
             let role = item.goal.address.role();
-            let observable = matches!(role, Role::Resource | Role::Lookup);
+            let observable = match role {
+                Role::Resource | Role::Lookup => true,
+                Role::Action => item.kind.observed,
+                Role::Check => false,
+            };
             let Some(identity) = item.identity.as_ref().filter(|_| observable) else { continue };
             if item.observed.is_some() {
                 continue;
@@ -320,12 +327,11 @@ impl<'a> Pipeline<'a> {
         let changes: Vec<_> =
             drafts.iter().map(|(_, d)| (d.step.plugin.clone(), d.change.clone())).collect();
         let answers = assess_all(self.context, changes).await?;
-        let seals = self.context.ledger.is_encrypted();
         let mut unanswered = Vec::new();
         for ((index, draft), answer) in drafts.into_iter().zip(answers) {
             let Some(item) = self.items.get(index) else { continue };
             match answer {
-                Ok(assessment) => match finish(item, draft, &assessment, seals) {
+                Ok(assessment) => match finish(item, draft, &assessment) {
                     Ok((decision, bound)) => {
                         self.settle(index, decision);
                         if let Some(item) = self.items.get_mut(index) {
@@ -342,6 +348,14 @@ impl<'a> Pipeline<'a> {
                     for diagnostic in diagnostics {
                         self.refuse(&address, diagnostic);
                     }
+                }
+                // What holds data has ways back that only a person may go. They do not block the
+                // way back of everything else.
+                Err(Failure::Precondition(message))
+                    if item.goal.back.is_some() && item.kind.holds_data =>
+                {
+                    self.stuck.push((item.goal.address.clone(), message));
+                    self.settle(index, Decision::Noop(None));
                 }
                 Err(failure) => unanswered.push((item.goal.address.clone(), failure)),
             }

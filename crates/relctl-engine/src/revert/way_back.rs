@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relctl_plan::{
-    Address, Before, CheckWhen, Field, Map, OnRevert, Path, Plan, Recorded, Risk, RunOutcome,
+    Address, Before, CheckWhen, Field, Map, OnRevert, Path, Plan, Recorded, Risk, Run, RunOutcome,
     Severity, Snapshot, Step, Template, Value, Verb, owned_paths,
 };
 
@@ -11,6 +11,7 @@ use super::since::{OwnedField, Since, Touched};
 use crate::planning::base::{Base, Key, kind_of};
 use crate::planning::decide::value_at;
 use crate::planning::goal::{Fate, Fates, Goal, Goals, WayBack};
+use crate::planning::restore::restore_notes;
 use crate::{Context, EngineError};
 
 /// Goals with what a reader should know of them.
@@ -64,25 +65,16 @@ pub(super) fn goals_of(context: Context<'_>, sources: Sources<'_>) -> Result<Bac
         let Some(touched) = since.objects.get(&key).filter(|_| !had.contains(&key)) else {
             continue;
         };
-        let was_there = recorded.existed && !touched.is_remade;
-        if was_there || was_retained.contains(&key) {
+        if recorded.existed || was_retained.contains(&key) {
             going.push(Going { address, recorded, touched: Some(touched), managed: false });
         } else if is_deleted(context, address, recorded, sources, &mut back)? {
             fates.insert(key, Fate::DeleteIfUntouched);
         }
     }
     back.goals.fates = Fates::Known(fates);
-    going.extend(deleted_since(base, since, &had, &was_retained));
+    going.extend(deleted_since(base, since, &had));
     let mut taken: BTreeSet<Address> = BTreeSet::new();
-    let mut reachable: BTreeSet<&Address> = BTreeSet::new();
-    // An address that stands for two objects refers to the one that the target managed, or to none.
-    let mut twice: BTreeSet<&Address> = BTreeSet::new();
-    for going in &going {
-        if !reachable.insert(going.address) && !target.objects.contains_key(going.address) {
-            twice.insert(going.address);
-        }
-    }
-    reachable.retain(|address| !twice.contains(address));
+    let reachable: BTreeSet<&Address> = going.iter().map(|going| going.address).collect();
     for going in &going {
         let mut goal = goal_of(context, *going, &reachable)?;
         if !taken.insert(goal.address.clone()) {
@@ -92,22 +84,23 @@ pub(super) fn goals_of(context: Context<'_>, sources: Sources<'_>) -> Result<Bac
         back.goals.goals.push(goal);
     }
     back.goals.goals.extend(checks(sources));
-    undo_runs(base, since, &mut back);
+    undo_runs(context, base, since, &mut back)?;
     Ok(back)
 }
 
-/// Objects that were there, before relctl or retained by the target, and were deleted since: as far
-/// as relctl owned them, they come back.
+/// Objects that were there before relctl, were managed since, and were deleted: as far as relctl
+/// owned them, they come back.
 fn deleted_since<'s>(
     base: &'s Base,
     since: &'s Since,
     had: &'s BTreeSet<Key>,
-    was_retained: &'s BTreeSet<Key>,
 ) -> impl Iterator<Item = Going<'s>> {
+    let managed = base.snapshot.objects.iter();
+    let retained = base.snapshot.retained.iter().map(|r| (&r.address, &r.recorded));
+    let known: BTreeSet<Key> = managed.chain(retained).map(|(a, r)| Key::of(a, r)).collect();
     since.objects.iter().filter_map(move |(key, touched)| {
         let (address, recorded) = touched.last.as_ref()?;
-        let was_there = (recorded.existed && !touched.is_remade) || was_retained.contains(key);
-        let gone = was_there && !had.contains(key) && !base.knows(key);
+        let gone = recorded.existed && !had.contains(key) && !known.contains(key);
         gone.then_some(Going { address, recorded, touched: Some(touched), managed: false })
     })
 }
@@ -328,21 +321,45 @@ fn checks(sources: Sources<'_>) -> Vec<Goal> {
 }
 
 /// Runs since the target that declare an undo are undone; the others are told of.
-fn undo_runs(base: &Base, since: &Since, back: &mut Back) {
-    for key in &since.runs {
-        let Some(run) = base.snapshot.runs.get(key).filter(|run| run.undone.is_none()) else {
-            continue;
+fn undo_runs(
+    context: Context<'_>,
+    base: &Base,
+    since: &Since,
+    back: &mut Back,
+) -> Result<(), EngineError> {
+    let mut runs: Vec<(&String, &Run)> = since
+        .runs
+        .iter()
+        .filter_map(|key| base.snapshot.runs.get_key_value(key))
+        .filter(|(_, run)| run.undone.is_none())
+        .collect();
+    runs.sort_by_key(|(_, run)| run.serial);
+    for (key, run) in runs {
+        let kind = kind_of(context, &run.plugin, &run.address)?;
+        let began = !run.output.is_empty();
+        let (address, serial) = (&run.address, run.serial);
+        let said = match (&run.undo, run.outcome) {
+            (_, RunOutcome::Done) if kind.restore_point.is_some() => {
+                back.notes.extend(restore_notes(kind, run));
+                continue;
+            }
+            (Some(_), RunOutcome::Done) => {
+                back.goals.undo_runs.push(key.clone());
+                continue;
+            }
+            (None, RunOutcome::Done) => format!(
+                "{address} ran in entry #{serial} and declares no undo: what it did, and what was \
+                 written since, stays, and is what the older version meets"
+            ),
+            (_, RunOutcome::Unknown) => format!(
+                "whether {address} ran in entry #{serial} is not known: what it did, if it did, stays"
+            ),
+            (_, RunOutcome::Failed) if began && kind.restore_point.is_none() => format!(
+                "{address} began in entry #{serial} and failed: what it did until then stays"
+            ),
+            (_, RunOutcome::Failed) => continue,
         };
-        match (&run.undo, run.outcome) {
-            (Some(_), RunOutcome::Done) => back.goals.undo_runs.push(key.clone()),
-            (_, RunOutcome::Failed) => {}
-            _ => back.risks.push(Risk {
-                severity: Severity::Caution,
-                message: format!(
-                    "{} ran in entry #{} and is not undone: what it did stays",
-                    run.address, run.serial
-                ),
-            }),
-        }
+        back.risks.push(Risk { severity: Severity::Caution, message: said });
     }
+    Ok(())
 }

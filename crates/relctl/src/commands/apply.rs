@@ -55,7 +55,6 @@ async fn apply_file(
     path: &Path,
 ) -> Result<Exit, CommandError> {
     let plan = plan_file::read(path)?;
-    session.planned_for(plan.body.environment.as_deref());
     refuse_other_environment(session, &plan)?;
     approval.check(&plan)?;
     let ledger = Place::of_plan(session, &plan)?.open().await?;
@@ -98,7 +97,7 @@ fn refuse_other_environment(session: &Session, plan: &Plan) -> Result<(), Comman
                 ErrorKind::Stale,
                 format!("the plan was made for {planned}, not for `{wanted}`"),
             )
-            .hint("nothing was changed; plan for it: relctl plan -o FILE"))
+            .hint(format!("nothing was changed; plan for it: relctl plan -e {wanted} -o FILE")))
         }
         _ => Ok(()),
     }

@@ -2,7 +2,6 @@
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
-use serde_json::json;
 
 use crate::cli::Cli;
 use crate::context::Session;
@@ -21,11 +20,6 @@ pub(crate) struct CompletionsArgs {
 pub(crate) fn run(session: &Session, args: &CompletionsArgs) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "relctl", &mut script);
-    let script = String::from_utf8_lossy(&script);
-    if session.ui.json {
-        session.ui.document(&json!({ "shell": args.shell.to_string(), "script": script }))?;
-    } else {
-        session.ui.data(&script)?;
-    }
+    session.ui.data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
