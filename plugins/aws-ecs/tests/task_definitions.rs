@@ -77,7 +77,13 @@ fn back(host: &FakeHost, forth: &Assessment) -> Change {
 fn what_the_service_runs_is_changed_where_the_file_speaks() {
     let (cloud, host) = production();
     let (change, assessment) = planned(&host, "web:1.1");
-    assert_eq!(assessment.notes, ["made from web:41, which service web runs"]);
+    assert_eq!(
+        assessment.notes,
+        [
+            "made from web:41, which service web runs",
+            "plain-text values are not recorded, since they may be secrets (PASSWORD); going back takes them from web:41, which should not be deleted"
+        ]
+    );
     assert_eq!(host.writes(), 0, "planning writes nothing");
     let document = done(AwsEcs::apply(&host, &step(change)));
     assert_eq!(document["arn"], json!(format!("{PREFIX}task-definition/web:42")));
@@ -194,7 +200,8 @@ fn going_back_registers_a_deregistered_revision_again() {
 
 #[test]
 fn going_back_to_a_deleted_revision_takes_what_was_recorded() {
-    for (sealed, good) in [(true, true), (false, false)] {
+    // Sealed; not sealed, and the same value runs still, as the hash shows; and another one runs.
+    for (sealed, same, good) in [(true, false, true), (false, true, true), (false, false, false)] {
         let (cloud, host) = production();
         let (forth, assessment) = planned(&host, "web:1.1");
         done(AwsEcs::apply(&host, &step(forth)));
@@ -206,9 +213,15 @@ fn going_back_to_a_deleted_revision_takes_what_was_recorded() {
             back.undo = Some(Undo { open: assessment.undo.unwrap().open, sealed: Some(content) });
         }
         cloud.remove("web:41");
+        let mut runs = body("web:1.1");
+        if !same {
+            runs["containerDefinitions"][0]["environment"][0]["value"] = "another".into();
+        }
+        cloud.put("web", 50, "ACTIVE", runs);
+        back.observed.as_mut().unwrap()["arn"] = format!("{PREFIX}task-definition/web:50").into();
         let result = AwsEcs::apply(&host, &step(back));
         if good {
-            assert_eq!(done(result)["family_revision"], json!("web:43"));
+            assert_eq!(done(result)["family_revision"], json!("web:51"));
             assert_eq!(
                 cloud.sent("RegisterTaskDefinition")["containerDefinitions"][0]["environment"][1]["value"],
                 json!(SECRET)

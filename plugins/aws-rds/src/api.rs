@@ -7,7 +7,7 @@ use aws_sdk_rds::types::{DbInstance, Filter, Tag};
 use relctl_sdk::{Host, Replay};
 
 use crate::form::{self, Form};
-use crate::snapshot::{Snapshot, Source};
+use crate::snapshot::{Database, Snapshot, Source};
 
 /// Operations that only look.
 pub(crate) const READS: &[&str] = &[
@@ -90,7 +90,9 @@ impl Rds {
     }
 
     pub(crate) fn instance(&self, identifier: &str) -> Result<Option<DbInstance>, Problem> {
-        Ok(self.instances(&[identifier.to_owned()])?.into_iter().next())
+        let found = self.instances(&[identifier.to_owned()])?;
+        // An endpoint may ignore the filter.
+        Ok(found.into_iter().find(|found| found.db_instance_identifier() == Some(identifier)))
     }
 
     /// Tells RDS something. The SDK's smallest operation lends its pipeline: the shapes of what
@@ -154,20 +156,16 @@ impl Rds {
         self.tell("RemoveTagsFromResource", &form)
     }
 
-    /// The status of what a snapshot is taken of; `None`: it is not there.
-    pub(crate) fn status_of(&self, source: &Source) -> Result<Option<String>, Problem> {
+    /// What a snapshot is taken of, as it is now; `None`: it is not there.
+    pub(crate) fn source(&self, source: &Source) -> Result<Option<Database>, Problem> {
         match source {
             Source::Instance(identifier) => {
-                let found = self.instance(identifier)?;
-                Ok(found.and_then(|found| found.db_instance_status().map(str::to_owned)))
+                Ok(self.instance(identifier)?.as_ref().map(Database::of_instance))
             }
             Source::Cluster(identifier) => {
                 let request = self.client.describe_db_clusters().db_cluster_identifier(identifier);
                 match ask!("DescribeDBClusters", request) {
-                    Ok(answer) => Ok(answer
-                        .db_clusters()
-                        .first()
-                        .and_then(|cluster| cluster.status().map(str::to_owned))),
+                    Ok(answer) => Ok(answer.db_clusters().first().map(Database::of_cluster)),
                     Err(problem) if problem.is("DBClusterNotFound") => Ok(None),
                     Err(problem) => Err(problem),
                 }

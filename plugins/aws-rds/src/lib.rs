@@ -6,6 +6,7 @@
 mod api;
 mod form;
 mod instance;
+mod restore;
 mod snapshot;
 
 use relctl_sdk::{
@@ -100,7 +101,7 @@ impl relctl_sdk::Plugin for AwsRds {
     fn assess(_host: &impl Host, change: &Change) -> Result<Assessment, Failure> {
         match change.subject.kind() {
             "aws_db_instance" => instance::assess(change),
-            "aws_db_snapshot" | "aws_db_cluster_snapshot" => Ok(snapshot::assess(change)),
+            "aws_db_snapshot" | "aws_db_cluster_snapshot" => snapshot::assess(change),
             _ => Err(Failure::Unavailable(not_served(&change.subject))),
         }
     }

@@ -104,7 +104,61 @@ fn done_is_available_and_as_wanted_more_than_once() {
         )])],
     );
     let Ok(Progress::Pending { token, .. }) = look(&token) else { panic!("once may be stale") };
+    let Ok(Progress::Pending { token, .. }) = look(&token) else { panic!("twice as well") };
     assert!(matches!(look(&token), Ok(Progress::Done(_))));
+}
+
+/// R5: "available" right after a change proves nothing until RDS was seen to begin, or time passed.
+#[test]
+fn a_stale_available_is_not_believed() {
+    let cloud = Cloud::default();
+    let (host, step) = updating(
+        &cloud,
+        "<BackupRetentionPeriod>1</BackupRetentionPeriod>",
+        json!({ "backup_retention_period": 7 }),
+    );
+    let mut token = pending(AwsRds::apply(&host, &step));
+    let after = "<BackupRetentionPeriod>7</BackupRetentionPeriod>";
+    cloud.script("DescribeDBInstances", [instances(&[instance("prod", "available", after)])]);
+    for _ in 0..5 {
+        token = pending(AwsRds::poll(&host, &step, &token));
+    }
+    host.set_now_ms(30_000);
+    assert!(matches!(AwsRds::poll(&host, &step, &token), Ok(Progress::Done(_))));
+}
+
+/// R5: what was to happen at once is not done while it still waits.
+#[test]
+fn what_was_to_happen_at_once_and_waits_is_not_done() {
+    let cloud = Cloud::default();
+    let (host, step) = updating(
+        &cloud,
+        "<DBInstanceClass>db.t3.micro</DBInstanceClass>",
+        json!({ "instance_class": "db.t3.small", "apply_immediately": true }),
+    );
+    let token = pending(AwsRds::apply(&host, &step));
+    assert_eq!(cloud.sent("ModifyDBInstance")["ApplyImmediately"], "true");
+    let waits = "<DBInstanceClass>db.t3.micro</DBInstanceClass><PendingModifiedValues><DBInstanceClass>db.t3.small</DBInstanceClass></PendingModifiedValues>";
+    cloud.script("DescribeDBInstances", [instances(&[instance("prod", "available", waits)])]);
+    host.set_now_ms(40_000);
+    let Ok(Progress::Pending { mut token, message, .. }) = AwsRds::poll(&host, &step, &token)
+    else {
+        panic!("it has not begun")
+    };
+    assert!(message.contains("not yet changed: instance_class"), "{message}");
+    let done = "<DBInstanceClass>db.t3.small</DBInstanceClass>";
+    cloud.script("DescribeDBInstances", [instances(&[instance("prod", "available", done)])]);
+    for _ in 0..2 {
+        token = pending(AwsRds::poll(&host, &step, &token));
+    }
+    assert!(matches!(AwsRds::poll(&host, &step, &token), Ok(Progress::Done(_))));
+}
+
+fn pending(progress: Result<Progress, Failure>) -> String {
+    match progress {
+        Ok(Progress::Pending { token, .. }) => token,
+        other => panic!("not pending: {other:?}"),
+    }
 }
 
 #[test]

@@ -72,6 +72,8 @@ fn a_snapshot_is_tagged_and_waited_for() {
     assert!(message.contains("40 %"), "{message}");
     let Ok(Progress::Done(document)) = AwsRds::poll(&host, &step, &waiting) else { panic!("done") };
     assert_eq!(document.value["db_snapshot_identifier"], json!(NAME));
+    let procedure = document.value["restore_procedure"].to_string();
+    assert!(procedure.contains(&format!("--db-snapshot-identifier {NAME}")), "{procedure}");
 }
 
 #[test]
@@ -184,6 +186,50 @@ fn it_prunes_its_own_and_only_when_it_has_the_new_one() {
     );
     assert!(matches!(AwsRds::poll(&host, &step, &waiting), Ok(Progress::Done(_))));
     assert_eq!(cloud.count("DeleteDBSnapshot"), 1);
+}
+
+/// What a run would find, as planning sees it.
+fn found(cloud: &Cloud, desired: Value) -> Result<relctl_sdk::Assessment, Failure> {
+    let host = cloud.host();
+    let declared = subject("action.aws_db_snapshot.before", desired);
+    let canonical = AwsRds::validate(&host, &declared).unwrap();
+    let subject = Subject { desired: Some(canonical), ..declared };
+    let observed = AwsRds::observe(&host, std::slice::from_ref(&subject)).remove(0).unwrap();
+    assert_eq!(host.writes(), 0);
+    AwsRds::assess(&host, &change(Verb::Run, subject, observed))
+}
+
+#[test]
+fn what_a_run_would_find_is_said_while_planning() {
+    let own: &[(&str, &str)] = &[("relctl:step", "action.aws_db_snapshot.before")];
+    let cloud = Cloud::default();
+    cloud.script("DescribeDBInstances", [instances(&[instance("prod", "available", "")])]);
+    cloud.script(
+        "DescribeDBSnapshots",
+        [snapshots(&[
+            ("manual", "prod", "available", &[]),
+            ("own-1", "prod", "available", own),
+            ("own-2", "prod", "available", own),
+        ])],
+    );
+    let keeping =
+        |keep: u64| json!({ "db_instance_identifier": "prod", "name_prefix": "a", "keep": keep });
+    let risks = found(&cloud, keeping(1)).unwrap().risks;
+    assert!(risks[0].message.ends_with("deleted: own-1, own-2"), "{risks:?}");
+    let risks = found(&cloud, keeping(2)).unwrap().risks;
+    assert!(risks[0].message.ends_with("deleted: own-2"), "{risks:?}");
+    assert!(found(&cloud, keeping(3)).unwrap().risks.is_empty());
+
+    let named = json!({ "db_instance_identifier": "prod", "db_snapshot_identifier": "taken" });
+    cloud.script("DescribeDBSnapshots", [snapshots(&[("taken", "other", "available", &[])])]);
+    assert!(
+        matches!(found(&cloud, named.clone()), Err(Failure::Precondition(message)) if message.contains("`other`"))
+    );
+    cloud.script("DescribeDBSnapshots", [ABSENT]);
+    cloud.script("DescribeDBInstances", [instances(&[instance("prod", "stopped", "")])]);
+    assert!(found(&cloud, named.clone()).unwrap().risks[0].message.contains("not available"));
+    cloud.script("DescribeDBInstances", [instances(&[])]);
+    assert!(matches!(found(&cloud, named), Err(Failure::NotFound(_))));
 }
 
 #[test]

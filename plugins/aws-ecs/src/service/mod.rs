@@ -205,15 +205,6 @@ pub(crate) fn assess(change: &Change) -> Result<Assessment, Failure> {
             .relies_on
             .extend(["/deployment_in_flight".to_owned(), "/scaled_to_zero".to_owned()]);
     }
-    if let (None, Some(lineage)) = (&change.subject.prior, text(observed, "lineage")) {
-        assessment.risks.push(Risk {
-            severity: Severity::Caution,
-            message: format!(
-                "{name} is managed by another relctl ledger already (lineage {lineage}); from now on both would write it"
-            ),
-        });
-        assessment.relies_on.push("/lineage".to_owned());
-    }
     assessment.undo = Some(undo_of(observed));
     Ok(assessment)
 }

@@ -21,6 +21,8 @@ pub(crate) struct Wait {
     pub(crate) goal: Goal,
     /// The task definition that shall run, an ARN.
     pub(crate) definition: String,
+    /// The service ran 0 tasks before, or shall: that its rollout proves nothing is known.
+    pub(crate) empty: bool,
     /// When the wait began, in milliseconds since 1970.
     pub(crate) since_ms: u64,
     /// The person was told that this will be a degraded success.
@@ -49,7 +51,7 @@ impl Wait {
             Goal::RolledBack(arn) => ("rolled-back", Some(arn.as_str())),
             Goal::Gone => ("gone", None),
         };
-        json!({ "goal": goal, "of": of, "definition": self.definition, "since": self.since_ms, "warned": self.warned })
+        json!({ "goal": goal, "of": of, "definition": self.definition, "empty": self.empty, "since": self.since_ms, "warned": self.warned })
             .to_string()
     }
 
@@ -64,9 +66,10 @@ impl Wait {
             _ => return None,
         };
         let definition = text(&token, "definition")?.to_owned();
+        let empty = token.get("empty")?.as_bool()?;
         let since_ms = token.get("since")?.as_u64()?;
         let warned = token.get("warned")?.as_bool()?;
-        Some(Self { goal, definition, since_ms, warned })
+        Some(Self { goal, definition, empty, since_ms, warned })
     }
 
     pub(crate) fn pending(&self, now_ms: u64, message: String) -> Progress {
@@ -92,14 +95,15 @@ pub(crate) enum Standing {
 /// Judges what `DescribeServices` answers.
 pub(crate) fn judge(service: &Object, wait: &Wait) -> Standing {
     match &wait.goal {
-        Goal::Deployment(Some(id)) => judge_deployment(service, id, &wait.definition),
+        Goal::Deployment(Some(id)) => judge_deployment(service, id, wait),
         Goal::Deployment(None) | Goal::Count | Goal::RolledBack(_) | Goal::Gone => {
             judge_counts(service, wait)
         }
     }
 }
 
-fn judge_deployment(service: &Object, id: &str, definition: &str) -> Standing {
+fn judge_deployment(service: &Object, id: &str, wait: &Wait) -> Standing {
+    let definition = wait.definition.as_str();
     let deployments = canonical::deployments(service);
     let primary = deployments.iter().find(|d| text(d, "status") == Some("PRIMARY"));
     let instead = || {
@@ -137,15 +141,33 @@ fn judge_deployment(service: &Object, id: &str, definition: &str) -> Standing {
         let failed = if failed > 0 { format!(", {failed} failed to start") } else { String::new() };
         Standing::Under(format!("{running} of {desired} tasks on the new revision{failed}"))
     };
+    let others: i64 = deployments
+        .iter()
+        .filter(|d| text(d, "id") != Some(id))
+        .map(|d| count(d, "runningCount"))
+        .sum();
     match state {
-        Some("COMPLETED") if desired == 0 => {
-            Standing::Degraded("it runs 0 tasks, which proves nothing")
-        }
+        Some("COMPLETED") if desired == 0 => at_zero(wait),
+        Some("COMPLETED") if others > 0 => Standing::Under(format!(
+            "{running} of {desired} tasks on the new revision, {others} of older ones not yet gone"
+        )),
         Some("COMPLETED") if running >= desired => Standing::Complete,
         None if deployments.len() == 1 && running >= desired && desired > 0 => {
             Standing::Degraded("this service's endpoint does not say how its rollout stands")
         }
         _ => progress(),
+    }
+}
+
+/// A rollout at 0 tasks proves nothing; unless that was known, it is none.
+fn at_zero(wait: &Wait) -> Standing {
+    if wait.empty {
+        Standing::Degraded("it runs 0 tasks, which proves nothing")
+    } else {
+        Standing::Failed(
+            "it was scaled to 0 tasks meanwhile, so that nothing shows whether the new revision works"
+                .to_owned(),
+        )
     }
 }
 
@@ -163,7 +185,7 @@ fn judge_counts(service: &Object, wait: &Wait) -> Standing {
     }
     match (&wait.goal, desired) {
         (Goal::Count, _) => Standing::Complete,
-        (_, 0) => Standing::Degraded("it runs 0 tasks, which proves nothing"),
+        (_, 0) => at_zero(wait),
         _ => Standing::Degraded(
             "the endpoint shows no deployment of this change, only the service's counts",
         ),
@@ -195,6 +217,9 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
     let standing = match &wait.goal {
         Goal::RolledBack(arn) => taken_back(&ecs, &service, &wait, arn)?,
         Goal::Gone => Standing::Under(format!("{} tasks left", count(&service, "runningCount"))),
+        Goal::Deployment(Some(id)) if is_silent(&service, id) => {
+            by_history(&ecs, &service, id, &wait)?.unwrap_or_else(|| judge(&service, &wait))
+        }
         _ => judge(&service, &wait),
     };
     // Before relctl's own clock runs out, which could only say that nobody knows.
@@ -223,6 +248,43 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         }
         Standing::Failed(why) => Err(failed(&ecs, &service, &wait, &why)),
     }
+}
+
+/// Whether the service shows a deployment without saying how it stands, as it does where ECS shifts
+/// the traffic itself (blue/green, linear, canary).
+fn is_silent(service: &Object, id: &str) -> bool {
+    let deployments = canonical::deployments(service);
+    let mine = deployments.iter().find(|d| text(d, "id") == Some(id));
+    mine.is_some_and(|mine| text(mine, "rolloutState").is_none())
+}
+
+/// How a deployment stands by ECS's own history. `None`: it is not in there, or there is none.
+fn by_history(
+    ecs: &Ecs,
+    service: &Object,
+    id: &str,
+    wait: &Wait,
+) -> Result<Option<Standing>, Failure> {
+    let cluster = text(service, "clusterArn").unwrap_or_default();
+    let name = text(service, "serviceName").unwrap_or_default();
+    let Some(history) = ecs.service_deployments(cluster, name)? else { return Ok(None) };
+    // `ecs-svc/123` rolls out the service revision `…/123`.
+    let revision = format!("/{}", arn::name_of(id));
+    let is_mine = |d: &&Object| {
+        text(d, "targetServiceRevisionArn").is_some_and(|target| target.ends_with(&revision))
+    };
+    let Some(mine) = history.iter().find(is_mine) else { return Ok(None) };
+    let status = text(mine, "status").unwrap_or_default();
+    let reason = text(mine, "statusReason").unwrap_or("ECS gives no reason");
+    let (running, desired) = (count(service, "runningCount"), count(service, "desiredCount"));
+    Ok(Some(match status {
+        "SUCCESSFUL" if desired == 0 => at_zero(wait),
+        "SUCCESSFUL" if running >= desired => Standing::Complete,
+        "SUCCESSFUL" | "PENDING" | "IN_PROGRESS" => {
+            Standing::Under(format!("{status}, {running} of {desired} tasks run"))
+        }
+        status => Standing::Failed(format!("deployment {id} is {status}: {reason}")),
+    }))
 }
 
 /// How ECS's own way back stands.
@@ -259,7 +321,7 @@ mod tests {
     const NEW: &str = "arn:aws:ecs:us-east-1:123456789012:task-definition/web:42";
 
     fn wait(goal: Goal) -> Wait {
-        Wait { goal, definition: NEW.to_owned(), since_ms: 7, warned: true }
+        Wait { goal, definition: NEW.to_owned(), empty: false, since_ms: 7, warned: true }
     }
 
     use relctl_sdk::testing::map as service;
@@ -296,11 +358,19 @@ mod tests {
                 "under",
             ),
             (
-                "complete at 0 tasks",
+                "complete at 0 tasks, which nobody asked for",
                 json!([mine(
                     json!({ "rolloutState": "COMPLETED", "desiredCount": 0, "runningCount": 0 })
                 )]),
-                "degraded",
+                "failed",
+            ),
+            (
+                "complete, old tasks never drain",
+                json!([
+                    mine(json!({ "rolloutState": "COMPLETED", "runningCount": 2 })),
+                    old(json!({}))
+                ]),
+                "under",
             ),
             (
                 "circuit breaker",
@@ -370,7 +440,7 @@ mod tests {
             (2, 2, NEW, "degraded"),
             (2, 2, "web:42", "degraded"),
             (1, 2, NEW, "under"),
-            (0, 0, NEW, "degraded"),
+            (0, 0, NEW, "failed"),
             (2, 2, "web:41", "failed"),
         ] {
             let service = service(
@@ -384,6 +454,14 @@ mod tests {
             };
             assert_eq!(got, want, "{running} of {desired} on {definition}");
         }
+    }
+
+    #[test]
+    fn a_service_that_is_to_be_empty_is_degraded_at_best() {
+        let empty = Wait { empty: true, ..wait(Goal::Deployment(None)) };
+        let service =
+            service(json!({ "taskDefinition": NEW, "runningCount": 0, "desiredCount": 0 }));
+        assert!(matches!(judge(&service, &empty), Standing::Degraded(_)));
     }
 
     #[test]

@@ -53,7 +53,9 @@ fn primary_id(service: &Object) -> Option<String> {
 fn wait(host: &impl Host, step: &Step, now: &Object, goal: Goal) -> Wait {
     let wanted = step.change.desired_field("task_definition").text();
     let definition = wanted.or_else(|| text(now, "task_definition")).unwrap_or_default().to_owned();
-    Wait { goal, definition, since_ms: host.now_ms(), warned: false }
+    let wanted = step.change.desired_field("desired_count").known();
+    let count = wanted.or_else(|| now.get("desired_count")).and_then(Value::as_i64);
+    Wait { goal, definition, empty: count == Some(0), since_ms: host.now_ms(), warned: false }
 }
 
 fn create(host: &impl Host, ecs: &Ecs, step: &Step) -> Result<Progress, Failure> {
@@ -72,6 +74,7 @@ fn delete(host: &impl Host, ecs: &Ecs, cluster: &str, name: &str) -> Result<Prog
     let wait = Wait {
         goal: Goal::Gone,
         definition: String::new(),
+        empty: true,
         since_ms: host.now_ms(),
         warned: false,
     };

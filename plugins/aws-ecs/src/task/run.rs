@@ -81,7 +81,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
     }
     if step.attempt == Attempt::Again {
         return Err(Failure::Unknown(format!(
-            "this run was begun, and ECS shows no task that it started (`aws ecs list-tasks --started-by {}`); stopped tasks stay visible for an hour. See in the database whether it ran, then settle it with `relctl resume --stop`",
+            "this run was begun, and ECS shows no task that it started (`aws ecs list-tasks --started-by {}`); stopped tasks stay visible for an hour. See in the database whether it ran. If it did not, make it another run: `triggers = {{ again = \"1\" }}`. If it did, leave the action out of the release",
             started_by(step)
         )));
     }
@@ -236,9 +236,11 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         wait.task = find(&ecs, cluster, step)?;
         None
     };
+    // Before relctl's own clock runs out, so that the person is told what this is.
+    let overdue = waited + 2 * u64::from(LOOK_AGAIN_MS) > step.timeout_ms;
     let (Some(arn), Some(task)) = (&wait.task, task) else {
         return match &wait.task {
-            _ if waited <= VISIBLE_WITHIN_MS => {
+            _ if waited <= VISIBLE_WITHIN_MS && !overdue => {
                 Ok(wait.pending(host.now_ms(), "ECS does not show the task yet"))
             }
             Some(arn) => Err(Failure::Unknown(format!(
@@ -252,13 +254,10 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
     };
     let definition_arn = text(&desired, "task_definition").unwrap_or_default();
     match ending::judge(&task, &wait.container) {
-        // Before relctl's own clock runs out, so that the person is told what this is.
-        Ending::Running(state) if waited + 2 * u64::from(LOOK_AGAIN_MS) > step.timeout_ms => {
-            Err(Failure::Unknown(format!(
-                "{arn} is {state} after {} s. It was not stopped, since half a migration may be worse; see its log, stop it if you must (`aws ecs stop-task`), and resume",
-                waited / 1000
-            )))
-        }
+        Ending::Running(state) if overdue => Err(Failure::Unknown(format!(
+            "{arn} is {state} after {} s. It was not stopped, since half a migration may be worse; see its log, stop it if you must (`aws ecs stop-task`), and resume",
+            waited / 1000
+        ))),
         Ending::Running(state) => {
             Ok(wait.pending(host.now_ms(), &format!("{} is {state}", arn::name_of(arn))))
         }

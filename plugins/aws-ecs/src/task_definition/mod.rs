@@ -7,6 +7,8 @@ mod canonical;
 mod register;
 mod rules;
 
+use std::collections::BTreeSet;
+
 use aws_connector::documents;
 use aws_connector::json::{Object, text};
 use relctl_sdk::{
@@ -198,6 +200,15 @@ pub(crate) fn assess(change: &Change) -> Result<Assessment, Failure> {
             None => format!("made from {family}, which service {service} runs"),
         });
         assessment.relies_on.extend(["/arn".to_owned(), "/unrolled_revision".to_owned()]);
+        let names: BTreeSet<String> =
+            register::withheld_names(observed).into_iter().map(|(_, name)| name).collect();
+        if !names.is_empty() {
+            let names: Vec<String> = names.into_iter().collect();
+            assessment.notes.push(format!(
+                "plain-text values are not recorded, since they may be secrets ({}); going back takes them from {family}, which should not be deleted",
+                names.join(", ")
+            ));
+        }
     }
     if let Some(newer) = observed.get("unrolled_revision") {
         assessment.risks.push(Risk {

@@ -20,7 +20,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Document, Failure> 
     let desired = change.desired.clone().unwrap_or_default().value;
     let base = match base_of(&ecs, step, &desired)? {
         Some((base, answer)) => Some((base, Some(answer))),
-        None => recorded_content(step)?.map(|content| (content, None)),
+        None => recorded_content(&ecs, step)?.map(|content| (content, None)),
     };
     let wanted = body::merged(base.as_ref().map(|(base, _)| base), &desired);
     let hash = body::content_sha256(&canonical_content(&wanted));
@@ -70,32 +70,55 @@ fn base_of(ecs: &Ecs, step: &Step, desired: &Object) -> Result<Option<(Object, V
         let same = |content: &Object| {
             undo.open.field("content_sha256").text() == Some(&body::content_sha256(content))
         };
-        return Ok(answer
-            .map(|answer| (content_of(&answer), answer))
-            .filter(|(content, _)| same(content)));
+        let there = answer.map(|answer| (content_of(&answer), answer));
+        if let Some(there) = there.filter(|(content, _)| same(content)) {
+            return Ok(Some(there));
+        }
+        let hash = undo.open.field("content_sha256").text().unwrap_or_default();
+        let family = text(desired, "family").or(arn::family_of(back_to)).unwrap_or_default();
+        let twin = same_content(ecs, family, Vec::new(), hash)?;
+        return Ok(twin.map(|answer| (content_of(&answer), answer)));
     }
     if is_whole(desired) {
         return Ok(None);
     }
-    // A second attempt is not told what was observed; the service runs the same still.
-    let arn = match change.observed_text("arn") {
-        Some(arn) => arn.to_owned(),
-        None => Running::look(ecs, std::slice::from_ref(&change.subject)).arn(&change.subject)?,
-    };
+    let arn = running(ecs, step)?;
     let answer = ecs.task_definition(&arn)?.ok_or_else(|| {
         Failure::Precondition(format!("{} is deleted; plan again", arn::family_revision(&arn)))
     })?;
     Ok(Some((content_of(&answer), answer)))
 }
 
+/// What the service runs. A second attempt is not told what was observed; it runs the same still.
+fn running(ecs: &Ecs, step: &Step) -> Result<String, Failure> {
+    let subject = &step.change.subject;
+    match step.change.observed_text("arn") {
+        Some(arn) => Ok(arn.to_owned()),
+        None => Running::look(ecs, std::slice::from_ref(subject)).arn(subject),
+    }
+}
+
 /// What a revert goes back to when the cloud no longer has it: the recorded content.
-fn recorded_content(step: &Step) -> Result<Option<Object>, Failure> {
+///
+/// Plain-text values were not recorded, but the hash of all the content was. Mostly they are what
+/// runs now still, which the hash proves.
+fn recorded_content(ecs: &Ecs, step: &Step) -> Result<Option<Object>, Failure> {
     let Some(undo) = &step.change.undo else { return Ok(None) };
     let recorded = undo.sealed.as_ref().unwrap_or(&undo.open);
     let content = recorded.value.get("content").and_then(Value::as_object).cloned();
     let Some(content) = content else { return Ok(None) };
-    let was = undo.open.field("arn").text().map_or("", arn::family_revision);
     let mut missing = withheld_names(&content);
+    if missing.is_empty() {
+        return Ok(Some(content));
+    }
+    if let Some(answer) = ecs.task_definition(&running(ecs, step)?)? {
+        let filled = with_values_of(&content, &content_of(&answer), &missing);
+        let hash = body::content_sha256(&canonical_content(&filled));
+        if undo.open.field("content_sha256").text() == Some(&hash) {
+            return Ok(Some(filled));
+        }
+    }
+    let was = undo.open.field("arn").text().map_or("", arn::family_revision);
     let desired = step.change.desired.as_ref();
     let declared = desired.and_then(|d| d.value.get("container_definitions"));
     missing.retain(|(container, name)| {
@@ -105,13 +128,34 @@ fn recorded_content(step: &Step) -> Result<Option<Object>, Failure> {
     });
     if let Some((container, name)) = missing.first() {
         return Err(Failure::Precondition(format!(
-            "{was} is deleted, and the value of {name} in its container {container} was not recorded, since it may be a secret; declare it (better as a secret) and go back again"
+            "{was} is deleted, and the value of {name} in its container {container} was not recorded, since it may be a secret, and is another one now; register it again with the value that it had (`aws ecs register-task-definition`), then go back again"
         )));
     }
     Ok(Some(content))
 }
 
-fn withheld_names(content: &Object) -> Vec<(String, String)> {
+/// Content with the values of these variables as another content has them.
+fn with_values_of(content: &Object, other: &Object, names: &[(String, String)]) -> Object {
+    let mut filled = Value::Object(content.clone());
+    let other = other.get("container_definitions");
+    for (container, name) in names {
+        let value =
+            other.and_then(|c| c.get(container)?.get("environment")?.get(name)?.get("value"));
+        let variable = filled
+            .get_mut("container_definitions")
+            .and_then(|c| c.get_mut(container)?.get_mut("environment")?.get_mut(name));
+        if let (Some(value), Some(Value::Object(variable))) = (value, variable) {
+            variable.insert("value".to_owned(), value.clone());
+        }
+    }
+    match filled {
+        Value::Object(filled) => filled,
+        _ => content.clone(),
+    }
+}
+
+/// Containers and variables whose plain-text values were left out.
+pub(super) fn withheld_names(content: &Object) -> Vec<(String, String)> {
     let mut names = Vec::new();
     let containers = content.get("container_definitions").and_then(Value::as_object);
     for (container, definition) in containers.into_iter().flatten() {

@@ -105,6 +105,10 @@ pub(crate) fn of_whole(content: &Object) -> Vec<Diagnostic> {
             ));
         }
     }
+    for (name, container) in &containers {
+        within_the_task(content, name, container, &mut refusals);
+    }
+    sizes(content, &containers, &mut refusals);
     fargate(content, &mut refusals);
     let size = Value::Object(super::body::to_wire(content)).to_string().len();
     if size > MAX_BODY {
@@ -115,6 +119,85 @@ pub(crate) fn of_whole(content: &Object) -> Vec<Diagnostic> {
         ));
     }
     refusals
+}
+
+/// What a container refers to must be in its task, and its ports must fit the network mode.
+fn within_the_task(
+    content: &Object,
+    name: &str,
+    container: &Object,
+    refusals: &mut Vec<Diagnostic>,
+) {
+    let at = format!("/container_definitions/{}", pointer(name));
+    let refers = |list: &str, field: &str, among: &str| {
+        let known: BTreeSet<&str> = objects(content, among).map(|(name, _)| name).collect();
+        let named = items(container, list).filter_map(|item| text(item, field).map(str::to_owned));
+        named
+            .filter(|name| !known.contains(name.as_str()) && !is_placeholder(name))
+            .collect::<Vec<_>>()
+    };
+    for volume in refers("mount_points", "source_volume", "volume") {
+        refusals.push(wrong(
+            &format!("{at}/mount_points"),
+            &format!("mounts `{volume}`, which is no volume of the task"),
+            "declare it under `volume`",
+        ));
+    }
+    for other in refers("depends_on", "container_name", "container_definitions") {
+        refusals.push(wrong(
+            &format!("{at}/depends_on"),
+            &format!("waits for `{other}`, which is no container of the task"),
+            "name a container of the same task",
+        ));
+    }
+    let shared = text(content, "network_mode") == Some("awsvpc");
+    let differs = |port: &Object| {
+        let host = port.get("host_port").filter(|host| **host != 0);
+        host.is_some_and(|host| host.is_number() && Some(host) != port.get("container_port"))
+    };
+    if shared && items(container, "port_mappings").any(differs) {
+        refusals.push(wrong(
+            &format!("{at}/port_mappings"),
+            "has a `host_port` other than its `container_port`, which awsvpc does not know",
+            "leave `host_port` out",
+        ));
+    }
+}
+
+/// Sizes are whole numbers, and the containers fit into the task.
+fn sizes(content: &Object, containers: &[(&str, &Object)], refusals: &mut Vec<Diagnostic>) {
+    for (name, hint) in [
+        ("cpu", "write CPU units, as in `256`, or `0.25 vCPU`"),
+        ("memory", "write MiB, as in `512`, or `0.5 GB`"),
+    ] {
+        let size = text(content, name).filter(|size| !is_placeholder(size));
+        if size.is_some_and(|size| size.parse::<u64>().is_err()) {
+            refusals.push(wrong(&format!("/{name}"), "is not a size that AWS takes", hint));
+        }
+    }
+    let of = |container: &Object| {
+        let reserved = container.get("memory_reservation").or_else(|| container.get("memory"));
+        reserved.and_then(Value::as_u64).unwrap_or_default()
+    };
+    let reserved: u64 = containers.iter().map(|(_, container)| of(container)).sum();
+    let memory = text(content, "memory").and_then(|memory| memory.parse::<u64>().ok());
+    if let Some(memory) = memory.filter(|memory| reserved > *memory) {
+        refusals.push(wrong(
+            "/memory",
+            &format!("is {memory} MiB, and the containers together reserve {reserved}"),
+            "give the task more, or the containers less",
+        ));
+    }
+}
+
+/// Stands where a value is not known yet.
+fn is_placeholder(text: &str) -> bool {
+    text.starts_with("(known after")
+}
+
+fn items<'a>(container: &'a Object, list: &str) -> impl Iterator<Item = &'a Object> + use<'a> {
+    let items = container.get(list).and_then(Value::as_array);
+    items.into_iter().flatten().filter_map(Value::as_object)
 }
 
 fn fargate(content: &Object, refusals: &mut Vec<Diagnostic>) {
@@ -263,6 +346,19 @@ mod tests {
                 "/container_definitions/a b",
             ),
             (json!({ "tags": { "aws:x": "1" } }), "/tags/aws:x"),
+            (
+                json!({ "container_definitions": { "api": { "mount_points": [{ "source_volume": "v", "container_path": "/v" }] } } }),
+                "/container_definitions/api/mount_points",
+            ),
+            (
+                json!({ "container_definitions": { "api": { "depends_on": [{ "container_name": "x", "condition": "START" }] } } }),
+                "/container_definitions/api/depends_on",
+            ),
+            (
+                json!({ "container_definitions": { "api": { "port_mappings": [{ "container_port": 80, "host_port": 8080 }] } } }),
+                "/container_definitions/api/port_mappings",
+            ),
+            (json!({ "container_definitions": { "api": { "memory": 513 } } }), "/memory"),
         ] {
             assert_eq!(whole(change.clone()), [at], "{change}");
         }

@@ -7,6 +7,7 @@ use relctl_sdk::{Subject, Value};
 use serde_json::json;
 
 use crate::api::tag_map;
+use crate::restore::SETTINGS;
 
 /// What only steers relctl: RDS does not have it.
 pub(crate) const STEERING: &[&str] = &[
@@ -70,6 +71,13 @@ pub(crate) fn of_answer(instance: &DbInstance, subject: &Subject) -> Object {
     }
     documents::steer(&mut document, subject, STEERING);
     document
+}
+
+/// What a restore has to set again.
+pub(crate) fn settings(instance: &DbInstance) -> Object {
+    let mut settings = plain(instance);
+    settings.retain(|name, _| SETTINGS.contains(&name.as_str()));
+    settings
 }
 
 /// Whether a declared version, `15`, means the observed one, `15.4`.

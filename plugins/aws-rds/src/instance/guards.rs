@@ -6,6 +6,8 @@ use relctl_sdk::{
     Assessment, Change, Document, Failure, Map, Reversal, Risk, Severity, Undo, Value, Verb,
 };
 
+use crate::restore::{Restore, SETTINGS};
+
 /// Fields whose change takes the database away for a while.
 const DOWNTIME: &[(&str, &str)] = &[
     ("engine_version", "it restarts on the new engine version"),
@@ -14,24 +16,6 @@ const DOWNTIME: &[(&str, &str)] = &[
     ("port", "it restarts on another port, and clients must follow"),
     ("option_group_name", "some options restart it"),
     ("ca_cert_identifier", "it may restart for its new certificate"),
-];
-
-/// What undo keeps: what a restore needs to come back as it was.
-const FOR_RESTORE: &[&str] = &[
-    "identifier",
-    "instance_class",
-    "engine",
-    "engine_version",
-    "allocated_storage",
-    "storage_type",
-    "db_subnet_group_name",
-    "vpc_security_group_ids",
-    "parameter_group_name",
-    "option_group_name",
-    "multi_az",
-    "publicly_accessible",
-    "deletion_protection",
-    "port",
 ];
 
 /// What the change would mean.
@@ -203,7 +187,7 @@ fn check_version(
     let Some(new) = change.desired_field("engine_version").text() else { return Ok(()) };
     if is_older(new, old) {
         return Err(Failure::Precondition(match &change.undo {
-            Some(undo) => restore_procedure(name, old, &undo.open.value),
+            Some(undo) => no_way_down(name, old, &undo.open.value),
             None => format!(
                 "database {name} runs {engine} {old}, and RDS has no way down to {new}; declare {old}, or restore a snapshot from before the upgrade as a new instance"
             ),
@@ -227,31 +211,13 @@ fn check_version(
     Ok(())
 }
 
-/// The way back that only a person may go, with the recorded settings (facts: a restore comes up
-/// with RDS's defaults).
-fn restore_procedure(name: &str, now: &str, was: &Object) -> String {
-    let field = |field: &str| match was.get(field) {
-        Some(Value::String(value)) => value.clone(),
-        Some(value) => value.to_string(),
-        None => "not recorded".to_owned(),
-    };
+/// Why the database cannot go back, and what a person can do.
+fn no_way_down(name: &str, now: &str, was: &Object) -> String {
+    let old = text(was, "engine_version").unwrap_or("the version before");
+    let restore = Restore { name, snapshot: None, was, is_cluster: false };
+    let procedure = restore.procedure().join("\n  ");
     format!(
-        "database {name} runs {now}, and RDS has no way down to {}. To go back, losing what was written since the snapshot:\n  \
-         1. stop what writes to {name}\n  \
-         2. restore the snapshot from before as {name}-restored: class {}, subnet group {}, security groups {}, parameter group {}, option group {}, Multi-AZ {}, public {}, deletion protection {}, port {}\n  \
-         3. verify its data\n  \
-         4. rename {name} to {name}-old, then {name}-restored to {name}\n  \
-         5. start what writes again, and go back once more: nothing is left to change here",
-        field("engine_version"),
-        field("instance_class"),
-        field("db_subnet_group_name"),
-        field("vpc_security_group_ids"),
-        field("parameter_group_name"),
-        field("option_group_name"),
-        field("multi_az"),
-        field("publicly_accessible"),
-        field("deletion_protection"),
-        field("port"),
+        "database {name} runs {now}, and RDS has no way down to {old}. To go back, losing everything that was written since the snapshot that you restore:\n  {procedure}"
     )
 }
 
@@ -281,7 +247,7 @@ fn number(value: Option<&Value>) -> Option<i64> {
 
 fn undo_of(observed: &Map) -> Undo {
     let mut open = Document::default();
-    for name in FOR_RESTORE {
+    for name in SETTINGS {
         if let Some(value) = observed.get(*name) {
             open.set(name, value.clone());
         }

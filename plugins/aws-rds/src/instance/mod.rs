@@ -9,6 +9,7 @@ use relctl_sdk::{Diagnostic, Document, Failure, Host, Map, Subject, Value};
 
 use crate::api::Rds;
 
+pub(crate) use canonical::settings;
 pub(crate) use guards::assess;
 pub(crate) use write::{apply, poll};
 

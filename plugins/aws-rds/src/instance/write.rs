@@ -1,6 +1,7 @@
 //! Makes, changes and deletes a database, and waits until it is so.
 
 use aws_connector::json::{Object, lay_over};
+use aws_connector::look_again_ms;
 use aws_sdk_rds::types::DbInstance;
 use relctl_sdk::{Attempt, Document, Failure, Host, Progress, Step, Value, Verb};
 use serde_json::json;
@@ -9,12 +10,15 @@ use super::canonical::{self, STEERING};
 use super::{guards, identifier};
 use crate::api::Rds;
 
-/// How long to wait between two looks, in milliseconds.
+/// The longest wait between two looks, in milliseconds.
 const LOOK_AGAIN_MS: u32 = 5_000;
 
-/// How often in a row it must be as wanted: RDS shows "available" for a moment before it begins
-/// (facts: stale available).
-const LOOKS: u64 = 2;
+/// How often in a row it must be as wanted.
+const LOOKS: u64 = 3;
+
+/// For so long after a change "available" proves nothing, in milliseconds, unless RDS was seen to
+/// work on it: it shows "available" for a while before it begins (facts: stale available).
+const GRACE_MS: u64 = 30_000;
 
 /// States in which a database takes changes.
 const READY: &[&str] = &["available", "storage-optimization"];
@@ -30,23 +34,59 @@ const BROKEN: &[&str] = &[
 ];
 
 /// What is waited for, as the token of a pending step.
+#[derive(Debug, Clone, PartialEq)]
 struct Wait {
     /// What the database shall be: there and as wanted, or gone.
     gone: bool,
     /// A restored database was told what a restore does not take.
     told: bool,
+    work: Work,
     looks: u64,
     since_ms: u64,
 }
 
-impl Wait {
-    fn begin(host: &impl Host, gone: bool) -> Self {
-        Self { gone, told: false, looks: 0, since_ms: host.now_ms() }
+/// How far RDS is with what it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// It was told nothing.
+    None,
+    /// It may be about to begin.
+    Told,
+    /// It was seen to work.
+    Seen,
+}
+
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Told => "told",
+            Self::Seen => "seen",
+        }
     }
 
-    fn pending(&self, message: String) -> Progress {
-        let token = json!({ "gone": self.gone, "told": self.told, "looks": self.looks, "since": self.since_ms });
-        Progress::Pending { token: token.to_string(), message, retry_after_ms: LOOK_AGAIN_MS }
+    fn named(name: &str) -> Option<Self> {
+        [Self::None, Self::Told, Self::Seen].into_iter().find(|work| work.name() == name)
+    }
+}
+
+impl Wait {
+    fn begin(host: &impl Host, gone: bool, work: Work) -> Self {
+        Self { gone, told: false, work, looks: 0, since_ms: host.now_ms() }
+    }
+
+    fn pending(&self, host: &impl Host, message: String) -> Progress {
+        let token = json!({ "gone": self.gone, "told": self.told, "work": self.work.name(),
+            "looks": self.looks, "since": self.since_ms });
+        let waited = host.now_ms().saturating_sub(self.since_ms);
+        let retry_after_ms = look_again_ms(waited, LOOK_AGAIN_MS);
+        Progress::Pending { token: token.to_string(), message, retry_after_ms }
+    }
+
+    /// Whether "available" and "as wanted" may be believed by now.
+    fn is_settled(&self, waited_ms: u64) -> bool {
+        let begun = self.work != Work::Told || waited_ms >= GRACE_MS;
+        begun && self.looks >= LOOKS
     }
 
     fn from_token(token: &str) -> Option<Self> {
@@ -54,6 +94,7 @@ impl Wait {
         Some(Self {
             gone: token.get("gone")?.as_bool()?,
             told: token.get("told")?.as_bool()?,
+            work: Work::named(token.get("work")?.as_str()?)?,
             looks: token.get("looks")?.as_u64()?,
             since_ms: token.get("since")?.as_u64()?,
         })
@@ -72,12 +113,14 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
                 let last = guards::final_snapshot(&step.change)?;
                 rds.delete_instance(&identifier, last.as_deref())?;
             }
-            Ok(Wait::begin(host, true).pending("deleting".to_owned()))
+            Ok(Wait::begin(host, true, Work::Told).pending(host, "deleting".to_owned()))
         }
         (Verb::Create, Some(_)) if step.attempt == Attempt::First => Err(Failure::Precondition(
             format!("database `{identifier}` exists already; plan again to adopt it"),
         )),
-        (Verb::Create, Some(_)) => Ok(Wait::begin(host, false).pending("creating".to_owned())),
+        (Verb::Create, Some(_)) => {
+            Ok(Wait::begin(host, false, Work::None).pending(host, "creating".to_owned()))
+        }
         (Verb::Create, None) => create(host, &rds, step, &identifier),
         (Verb::Replace, _) => Err(Failure::Precondition(format!(
             "database `{identifier}` holds data and is never replaced"
@@ -113,7 +156,7 @@ fn create(host: &impl Host, rds: &Rds, step: &Step, identifier: &str) -> Result<
         }
         Err(problem) => return Err(problem.into()),
     }
-    Ok(Wait::begin(host, false).pending("creating".to_owned()))
+    Ok(Wait::begin(host, false, Work::None).pending(host, "creating".to_owned()))
 }
 
 fn update(
@@ -134,7 +177,9 @@ fn update(
         modify(rds, step, identifier, &fields)?;
     }
     change_tags(rds, step, instance)?;
-    Ok(Wait::begin(host, false).pending("changing".to_owned()))
+    let work = if fields.is_empty() { Work::None } else { Work::Told };
+    let wait = Wait::begin(host, false, work);
+    Ok(wait.pending(host, "changing".to_owned()))
 }
 
 fn modify(rds: &Rds, step: &Step, identifier: &str, fields: &Object) -> Result<(), Failure> {
@@ -203,7 +248,7 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         None if overdue => {
             return Err(Failure::Unknown(format!("database `{identifier}` is not shown")));
         }
-        None => return Ok(wait.pending("not shown yet".to_owned())),
+        None => return Ok(wait.pending(host, "not shown yet".to_owned())),
         Some(instance) => instance,
     };
     let status = instance.db_instance_status().unwrap_or_default().to_owned();
@@ -212,10 +257,14 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         return Err(Failure::Partial(document, format!("database `{identifier}` is {status}")));
     }
     let fields = differing(&instance, step);
+    let unbegun = not_begun(&document.value, step);
     let ready = READY.contains(&status.as_str()) && !wait.gone;
-    if ready && fields.is_empty() {
+    if !ready {
+        wait.work = Work::Seen;
+    }
+    if ready && fields.is_empty() && unbegun.is_empty() {
         wait.looks += 1;
-        if wait.looks >= LOOKS {
+        if wait.is_settled(waited) {
             return Ok(Progress::Done(document));
         }
     } else {
@@ -225,8 +274,10 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         // A restore does not take everything: the rest is changed now.
         modify(&rds, step, &identifier, &fields)?;
         wait.told = true;
+        wait.work = Work::Told;
     }
-    let left: Vec<&str> = fields.keys().map(String::as_str).collect();
+    let left: Vec<&str> =
+        fields.keys().map(String::as_str).chain(unbegun.iter().map(String::as_str)).collect();
     let message = match (left.is_empty(), instance.percent_progress()) {
         (true, Some(percent)) => format!("{status} {percent}"),
         (true, None) => status,
@@ -239,13 +290,24 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
             format!("database `{identifier}` is not as wanted after {seconds} s: {message}"),
         ));
     }
-    Ok(wait.pending(message))
+    Ok(wait.pending(host, message))
+}
+
+/// What was to happen at once and still waits. What may wait for the window is there (facts: R2).
+fn not_begun(observed: &Object, step: &Step) -> Vec<String> {
+    if step.change.desired_field("apply_immediately").known() != Some(&Value::Bool(true)) {
+        return Vec::new();
+    }
+    let desired = step.change.desired.as_ref();
+    let pending = observed.get("pending").and_then(Value::as_object);
+    let wanted = |name: &String| desired.is_some_and(|d| d.value.get(name).is_some());
+    pending.into_iter().flatten().map(|(name, _)| name.clone()).filter(wanted).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use aws_sdk_rds::types::PendingModifiedValues;
-    use relctl_sdk::testing::{change, step, subject};
+    use relctl_sdk::testing::{FakeHost, change, step, subject};
 
     use super::*;
 
@@ -272,12 +334,12 @@ mod tests {
 
     #[test]
     fn tokens_go_both_ways() {
-        let wait = Wait { gone: false, told: true, looks: 1, since_ms: 9 };
-        let Progress::Pending { token, .. } = wait.pending(String::new()) else {
+        let wait = Wait { gone: false, told: true, work: Work::Told, looks: 1, since_ms: 9 };
+        let Progress::Pending { token, .. } = wait.pending(&FakeHost::default(), String::new())
+        else {
             panic!("it waits")
         };
-        let back = Wait::from_token(&token).unwrap();
-        assert_eq!((back.gone, back.told, back.looks, back.since_ms), (false, true, 1, 9));
+        assert_eq!(Wait::from_token(&token), Some(wait));
         assert!(Wait::from_token("x").is_none());
     }
 }

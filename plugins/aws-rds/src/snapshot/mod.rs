@@ -4,6 +4,7 @@ mod age;
 mod model;
 mod take;
 
+use aws_connector::json::text;
 use aws_connector::wrong;
 use relctl_sdk::{
     Assessment, Change, Diagnostic, Document, Failure, Field, Host, Map, Reversal, Risk, Severity,
@@ -13,7 +14,7 @@ use relctl_sdk::{
 use crate::api::Rds;
 use crate::instance::is_identifier;
 
-pub(crate) use model::{Snapshot, Source};
+pub(crate) use model::{Database, Snapshot, Source};
 pub(crate) use take::{apply, poll};
 
 /// The canonical form of what is declared.
@@ -61,30 +62,103 @@ pub(crate) fn validate(
 }
 
 /// What taking a snapshot would mean: it stays, and does no harm.
-pub(crate) fn assess(change: &Change) -> Assessment {
+pub(crate) fn assess(change: &Change) -> Result<Assessment, Failure> {
     let mut assessment = Assessment::new(Reversal::Kept);
     let names = model::Names::of_kind(change.subject.kind());
     let source = change.desired_field(names.source).text().unwrap_or("the database");
-    if let Some(keep) = change.desired_field("keep").known() {
-        assessment.risks.push(Risk {
-            severity: Severity::Destructive,
-            message: format!(
-                "of the snapshots that this step took of {source}, only the newest {keep} are kept; the older ones are deleted after it"
-            ),
-        });
-    }
     if let Some(age) = change.desired_field("max_age").text() {
         assessment.notes.push(format!("a snapshot of {source} that is younger than {age} serves"));
     }
-    assessment
+    let keep = change.desired_field("keep").known().and_then(Value::as_u64);
+    let Some(observed) = &change.observed else {
+        assessment.risks.extend(keep.map(|keep| pruning(source, keep, "older ones")));
+        return Ok(assessment);
+    };
+    match text(observed, "status") {
+        None => return Err(no_source(source)),
+        Some(NOT_READY) => assessment.risks.push(Risk {
+            severity: Severity::Caution,
+            message: format!(
+                "{source} is not available, and RDS takes snapshots of available databases only"
+            ),
+        }),
+        Some(_) => {}
+    }
+    if let Some(theirs) = text(observed, "taken_of") {
+        let name = change.desired_field(names.identifier).text().unwrap_or_default();
+        return Err(not_ours(name, theirs));
+    }
+    let pruned: Vec<&str> = strings(observed.get("pruned")).collect();
+    if let Some(keep) = keep.filter(|_| !pruned.is_empty()) {
+        assessment.risks.push(pruning(source, keep, &pruned.join(", ")));
+    }
+    Ok(assessment)
 }
 
-/// Lookups: one snapshot by name, or the newest of a database.
+/// What an action's observation says of a database that RDS takes no snapshot of now.
+const NOT_READY: &str = "not-ready";
+
+fn pruning(source: &str, keep: u64, which: &str) -> Risk {
+    Risk {
+        severity: Severity::Destructive,
+        message: format!(
+            "of the snapshots that this step took of {source} the newest {keep} are kept; once the new one is available, those that this ledger took are deleted: {which}"
+        ),
+    }
+}
+
+fn no_source(source: &str) -> Failure {
+    Failure::NotFound(format!(
+        "database `{source}` is not there; check its name, and the plugin's account and region"
+    ))
+}
+
+fn not_ours(name: &str, of: &str) -> Failure {
+    Failure::Precondition(format!(
+        "snapshot `{name}` exists and is not this run's (it is of `{of}`); use `name_prefix`, or another name"
+    ))
+}
+
+fn strings(list: Option<&Value>) -> impl Iterator<Item = &str> {
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// What a run would find: its database, whether its name is taken, what it would prune.
+fn observe_run(rds: &Rds, subject: &Subject) -> Result<Option<Map>, Failure> {
+    let names = model::Names::of_kind(subject.kind());
+    let desired = subject.desired.clone().unwrap_or_default();
+    let Some(source) = desired.field(names.source).text().map(|name| names.source_of(name)) else {
+        return Ok(None);
+    };
+    let mut observed = Map::new();
+    if let Some(database) = rds.source(&source)? {
+        let status = if take::is_ready(&database) { "ready" } else { NOT_READY };
+        observed.insert("status".to_owned(), status.into());
+    }
+    if let Some(name) = desired.field(names.identifier).text()
+        && let Some(there) = rds.snapshot(&source, name)?
+        && !(take::is_of_step(&there, &subject.address)
+            && there.source.eq_ignore_ascii_case(source.identifier()))
+    {
+        observed.insert("taken_of".to_owned(), there.source.into());
+    }
+    if let Some(keep) = desired.field("keep").known().and_then(Value::as_u64) {
+        let own = take::own(rds.snapshots(&source)?, &subject.address);
+        // The one that the run takes is the newest then.
+        let left = usize::try_from(keep.saturating_sub(1)).unwrap_or(usize::MAX);
+        let pruned: Vec<Value> =
+            own.into_iter().skip(left).map(|snapshot| snapshot.identifier.into()).collect();
+        observed.insert("pruned".to_owned(), pruned.into());
+    }
+    Ok(Some(observed))
+}
+
+/// Lookups: one snapshot by name, or the newest of a database. Actions: what a run would find.
 pub(crate) fn observe(host: &impl Host, subjects: &[Subject]) -> Vec<Result<Option<Map>, Failure>> {
     let rds = Rds::new(host);
     let one = |subject: &Subject| {
-        if subject.role() != "lookup" {
-            return Ok(None);
+        if subject.role() == "action" {
+            return observe_run(&rds, subject);
         }
         let names = model::Names::of_kind(subject.kind());
         let source = subject.identity_text(names.source).unwrap_or_default();

@@ -2,11 +2,13 @@
 
 use aws_connector::json::Object;
 use aws_sdk_rds::primitives::DateTime;
-use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot};
-use relctl_sdk::{Document, Map};
+use aws_sdk_rds::types::{DbCluster, DbClusterSnapshot, DbInstance, DbSnapshot};
+use relctl_sdk::{Document, Map, Value};
 use serde_json::json;
 
 use crate::api::tag_map;
+use crate::instance;
+use crate::restore::Restore;
 
 /// What a snapshot is taken of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,51 @@ impl Source {
         match self {
             Self::Instance(identifier) | Self::Cluster(identifier) => identifier,
         }
+    }
+}
+
+/// A database of which a snapshot is taken, as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Database {
+    pub(crate) status: String,
+    /// What a restore has to set again.
+    settings: Object,
+}
+
+impl Database {
+    pub(crate) fn of_instance(instance: &DbInstance) -> Self {
+        let status = owned(instance.db_instance_status());
+        Self { status, settings: instance::settings(instance) }
+    }
+
+    pub(crate) fn of_cluster(cluster: &DbCluster) -> Self {
+        let groups = cluster.vpc_security_groups().iter();
+        let groups: Vec<&str> = groups.filter_map(|g| g.vpc_security_group_id()).collect();
+        let settings = [
+            ("engine", json!(cluster.engine())),
+            ("engine_version", json!(cluster.engine_version())),
+            ("db_subnet_group_name", json!(cluster.db_subnet_group())),
+            ("vpc_security_group_ids", json!(groups)),
+            ("parameter_group_name", json!(cluster.db_cluster_parameter_group())),
+            ("deletion_protection", json!(cluster.deletion_protection().unwrap_or_default())),
+            ("port", json!(cluster.port())),
+        ];
+        let settings = settings.into_iter().filter(|(_, value)| !value.is_null());
+        Self {
+            status: owned(cluster.status()),
+            settings: settings.map(|(name, value)| (name.to_owned(), value)).collect(),
+        }
+    }
+
+    /// How to restore the source from a snapshot of it, as it is now.
+    pub(crate) fn procedure(&self, source: &Source, snapshot: &str) -> Value {
+        let restore = Restore {
+            name: source.identifier(),
+            snapshot: Some(snapshot),
+            was: &self.settings,
+            is_cluster: matches!(source, Source::Cluster(_)),
+        };
+        json!(restore.procedure())
     }
 }
 

@@ -6,7 +6,7 @@ use aws_connector::look_again_ms;
 use relctl_sdk::{Attempt, Document, Failure, Host, Level, Progress, Step, Value};
 
 use super::age;
-use super::model::{Names, Snapshot, Source};
+use super::model::{Database, Names, Snapshot, Source};
 use crate::api::Rds;
 use crate::{LINEAGE_TAG, RUN_TAG, STEP_TAG};
 
@@ -44,12 +44,25 @@ impl Wanted {
             && snapshot.source.eq_ignore_ascii_case(self.source.identifier())
     }
 
-    fn taken(&self, snapshot: &Snapshot) -> Failure {
-        Failure::Precondition(format!(
-            "snapshot `{}` exists and is not this run's (it is of `{}`); use `name_prefix`, or another name",
-            self.identifier, snapshot.source
-        ))
+    fn not_ours(&self, snapshot: &Snapshot) -> Failure {
+        super::not_ours(&self.identifier, &snapshot.source)
     }
+
+    /// What the run leaves behind: the snapshot, and how to restore from it with the settings that
+    /// its database has now.
+    fn left_behind(&self, rds: &Rds, snapshot: &Snapshot) -> Result<Document, Failure> {
+        let mut document = Document::known(snapshot.document(&self.names));
+        if let Some(database) = rds.source(&self.source)? {
+            let procedure = database.procedure(&self.source, &snapshot.identifier);
+            document.set("restore_procedure", procedure);
+        }
+        Ok(document)
+    }
+}
+
+/// Whether RDS takes a snapshot of it now.
+pub(super) fn is_ready(database: &Database) -> bool {
+    READY.contains(&database.status.as_str())
 }
 
 fn pending(host: &impl Host, message: String) -> Progress {
@@ -69,23 +82,20 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
         return if wanted.is_ours(&there) {
             Ok(pending(host, "this run's snapshot was begun before".to_owned()))
         } else {
-            Err(wanted.taken(&there))
+            Err(wanted.not_ours(&there))
         };
     }
     if let Some(fresh) = fresh_enough(&rds, &wanted, host.now_ms())? {
         host.log(Level::Info, &format!("snapshot {} is young enough and serves", fresh.identifier));
-        return Ok(Progress::Done(Document::known(fresh.document(&wanted.names))));
+        return Ok(Progress::Done(wanted.left_behind(&rds, &fresh)?));
     }
     let source = wanted.source.identifier();
-    match rds.status_of(&wanted.source)? {
-        None => {
-            return Err(Failure::NotFound(format!(
-                "database `{source}` is not there; check its name, and the plugin's account and region"
-            )));
-        }
-        Some(status) if !READY.contains(&status.as_str()) => {
+    match rds.source(&wanted.source)? {
+        None => return Err(super::no_source(source)),
+        Some(database) if !is_ready(&database) => {
             return Err(Failure::Precondition(format!(
-                "database `{source}` is {status}, and RDS takes snapshots of available ones only"
+                "database `{source}` is {}, and RDS takes snapshots of available ones only",
+                database.status
             )));
         }
         Some(_) => {}
@@ -105,7 +115,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
             // Somebody was quicker, or the reply was lost: whose is it?
             match rds.snapshot(&wanted.source, &wanted.identifier)? {
                 Some(there) if wanted.is_ours(&there) => {}
-                Some(there) => return Err(wanted.taken(&there)),
+                Some(there) => return Err(wanted.not_ours(&there)),
                 None => return Err(problem.into()),
             }
         }
@@ -145,13 +155,14 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         ));
     };
     if !wanted.is_ours(&snapshot) {
-        return Err(wanted.taken(&snapshot));
+        return Err(wanted.not_ours(&snapshot));
     }
     let document = Document::known(snapshot.document(&wanted.names));
     match snapshot.status.as_str() {
         "available" => {
+            let left_behind = wanted.left_behind(&rds, &snapshot)?;
             prune(host, &rds, &wanted, step)?;
-            Ok(Progress::Done(document))
+            Ok(Progress::Done(left_behind))
         }
         "creating" | "backing-up" | ""
             if elapsed_ms + 2 * u64::from(LOOK_AGAIN_MS) <= step.timeout_ms =>
@@ -170,9 +181,9 @@ fn prune(host: &impl Host, rds: &Rds, wanted: &Wanted, step: &Step) -> Result<()
     let keep =
         wanted.desired.get("keep").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
     let Some(keep) = keep else { return Ok(()) };
-    for snapshot in
-        beyond(rds.snapshots(&wanted.source)?, keep, &step.lineage, &step.change.subject.address)
-    {
+    let own = own(rds.snapshots(&wanted.source)?, &step.change.subject.address);
+    let own = own.into_iter().filter(|s| text(&s.tags, LINEAGE_TAG) == Some(&step.lineage));
+    for snapshot in own.skip(keep.max(1)) {
         match rds.delete_snapshot(&wanted.source, &snapshot.identifier) {
             Ok(()) => host.log(Level::Info, &format!("deleted snapshot {}", snapshot.identifier)),
             // The new snapshot is there: an old one that stays is no reason to fail.
@@ -185,18 +196,17 @@ fn prune(host: &impl Host, rds: &Rds, wanted: &Wanted, step: &Step) -> Result<()
     Ok(())
 }
 
-/// Those of a step's own available snapshots that are not among its newest `keep`.
-fn beyond(all: Vec<Snapshot>, keep: usize, lineage: &str, address: &str) -> Vec<Snapshot> {
-    let mut own: Vec<Snapshot> = all
-        .into_iter()
-        .filter(|snapshot| {
-            snapshot.is_available()
-                && text(&snapshot.tags, LINEAGE_TAG) == Some(lineage)
-                && text(&snapshot.tags, STEP_TAG) == Some(address)
-        })
-        .collect();
+/// Whether some run of this action took it.
+pub(super) fn is_of_step(snapshot: &Snapshot, address: &str) -> bool {
+    text(&snapshot.tags, STEP_TAG) == Some(address)
+}
+
+/// A step's own available snapshots, the newest first.
+pub(super) fn own(all: Vec<Snapshot>, address: &str) -> Vec<Snapshot> {
+    let is_own = |snapshot: &Snapshot| snapshot.is_available() && is_of_step(snapshot, address);
+    let mut own: Vec<Snapshot> = all.into_iter().filter(is_own).collect();
     own.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.created_ms));
-    own.split_off(keep.max(1).min(own.len()))
+    own
 }
 
 #[cfg(test)]
@@ -222,31 +232,18 @@ mod tests {
     }
 
     #[test]
-    fn only_its_own_are_pruned_the_oldest_first() {
-        let ours = [(LINEAGE_TAG, "l"), (STEP_TAG, "action.aws_db_snapshot.before")];
+    fn a_steps_own_are_told_apart_the_newest_first() {
+        let ours = [(STEP_TAG, "action.aws_db_snapshot.before")];
         let all = vec![
             snapshot("a", 1, &ours),
-            snapshot("b", 2, &ours),
             snapshot("c", 3, &ours),
+            snapshot("b", 2, &ours),
             snapshot("manual", 0, &[]),
-            snapshot(
-                "another-ledgers",
-                0,
-                &[(LINEAGE_TAG, "x"), (STEP_TAG, "action.aws_db_snapshot.before")],
-            ),
-            snapshot(
-                "another-steps",
-                0,
-                &[(LINEAGE_TAG, "l"), (STEP_TAG, "action.aws_db_snapshot.nightly")],
-            ),
+            snapshot("another-steps", 0, &[(STEP_TAG, "action.aws_db_snapshot.nightly")]),
         ];
-        let names = |keep| {
-            let beyond = beyond(all.clone(), keep, "l", "action.aws_db_snapshot.before");
-            beyond.into_iter().map(|snapshot| snapshot.identifier).collect::<Vec<_>>()
-        };
-        assert_eq!(names(1), ["b", "a"]);
-        assert_eq!(names(2), ["a"]);
-        assert_eq!(names(9), Vec::<String>::new());
+        let own = own(all, "action.aws_db_snapshot.before");
+        let names: Vec<&str> = own.iter().map(|snapshot| snapshot.identifier.as_str()).collect();
+        assert_eq!(names, ["c", "b", "a"]);
     }
 
     #[test]
