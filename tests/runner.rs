@@ -13,6 +13,12 @@
     reason = "all of it is tests, also the functions that the tests share"
 )]
 
+mod aws_database;
+mod aws_migration;
+mod aws_revert;
+mod aws_rollout;
+mod aws_snapshot;
+mod aws_story;
 mod cycle;
 mod environment;
 mod healthflow;
@@ -24,6 +30,8 @@ mod interruption;
 mod kill;
 mod laws;
 mod mistakes;
+mod moto;
+mod production;
 mod programs;
 mod real;
 mod refusals;
