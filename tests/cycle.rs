@@ -108,9 +108,6 @@ fn plan_apply_change_apply_revert() {
       exact   steps 2, 3: back to what was there
       kept    step 1: stays, and does no harm
 
-    Notes
-      resource.local_file.index is no longer managed here and stays as it is
-
     Plugins
       local 0.1.0, [short]   root = www
 
@@ -158,8 +155,8 @@ fn plan_apply_change_apply_revert() {
     revert site: back to v1.0.0 #1                                         in force: v1.1.0 #2, verified
 
     Risks
-      ! caution       action.local_append.migrate ran in entry #2 and is not undone: what it did stays
       ! destructive   step 4: resource.local_file.index is deleted
+      ! caution       action.local_append.migrate ran in entry #2 and is not undone: what it did stays
 
     Steps
       1  = adopt   resource.local_file.index     v1.0.0/index.html
@@ -179,6 +176,7 @@ fn plan_apply_change_apply_revert() {
     1 to update, 1 to delete, 1 to adopt, 1 check.  plan [short]…
     site is back at v1.0.0 #1, verified; 3 steps done
       entry     #3 [sha256]
+      go back   relctl revert --to 2
     ----- stderr
     revert site: back to v1.0.0 #1: 4 steps, plan [short]
     1 = adopt resource.local_file.index done, [time]
@@ -281,8 +279,8 @@ fn a_reviewed_revert_is_applied_like_any_plan() {
     revert site: back to v1.0.0 #1                                         in force: v1.1.0 #2, verified
 
     Risks
-      ! caution       action.local_append.migrate ran in entry #2 and is not undone: what it did stays
       ! destructive   step 4: resource.local_file.index is deleted
+      ! caution       action.local_append.migrate ran in entry #2 and is not undone: what it did stays
 
     Steps
       1  = adopt   resource.local_file.index     v1.0.0/index.html
@@ -309,6 +307,7 @@ fn a_reviewed_revert_is_applied_like_any_plan() {
     ----- stdout
     site is back at v1.0.0 #1, verified; 3 steps done
       entry     #3 [sha256]
+      go back   relctl revert --to 2
     ----- stderr
     revert site: back to v1.0.0 #1: 4 steps, plan [short]
     1 = adopt resource.local_file.index done, [time]
@@ -331,8 +330,9 @@ fn revert_to_start_takes_everything_back() {
     revert site: back to what was there before the first entry             in force: v1.0.0 #1, verified
 
     Risks
+      ! destructive   steps 1, 2: each of resource.local_file.index, resource.local_link.current is
+                      deleted
       ! caution       action.local_append.migrate ran in entry #1 and is not undone: what it did stays
-      ! destructive   steps 1, 2: ‹name› is deleted
 
     Steps
       1  - delete  resource.local_link.current   current
@@ -348,6 +348,7 @@ fn revert_to_start_takes_everything_back() {
     2 to delete.  plan [short]…
     site is back at what was there before the first entry; 2 steps done
       entry     #2 [sha256]
+      go back   relctl revert --to 1
     ----- stderr
     revert site: back to what was there before the first entry: 2 steps, plan [short]
     1 - delete resource.local_link.current started

@@ -35,6 +35,7 @@ fn help() {
       schema       Prints a JSON Schema of the release file, with the kinds of its plugins, for editors
       unlock       Asks whoever holds the lock to park its operation and to let go of the lock
       completions  Prints a script that completes relctl's commands in a shell
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help

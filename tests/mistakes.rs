@@ -502,9 +502,6 @@ fn the_ledger_cannot_be_written() {
       exact   steps 2, 3: back to what was there
       kept    step 1: stays, and does no harm
 
-    Notes
-      resource.local_file.index is no longer managed here and stays as it is
-
     Plugins
       local 0.1.0, [short]   root = www
 
@@ -549,9 +546,6 @@ fn the_root_cannot_be_written() {
       exact   steps 2, 3: back to what was there
       kept    step 1: stays, and does no harm
 
-    Notes
-      resource.local_file.index is no longer managed here and stays as it is
-
     Plugins
       local 0.1.0, [short]   root = www
 
@@ -570,7 +564,7 @@ fn the_root_cannot_be_written() {
     2 + create resource.local_file.index started
     1 ▶ run action.local_append.migrate FAILED after [time]: cannot append to `migrations.log`: Permission denied (os error 13)
     2 + create resource.local_file.index FAILED after [time]: cannot make the folder of `v1.1.0/index.html`: Permission denied (os error 13)
-    3 ~ update resource.local_link.current held: what it needs did not succeed
+    3 ~ update resource.local_link.current held: not started
     entry #2 [short]: FAILED, NOT verified
     ");
     assert!(!site.exists("www/v1.1.0"));

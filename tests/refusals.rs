@@ -121,7 +121,7 @@ fn a_plan_for_another_environment_is_refused() {
     ----- stderr
     error: the plan was made for environment `staging`, not for `production`
 
-    hint: nothing was changed; plan for it: relctl plan -e production -o FILE
+    hint: nothing was changed; plan for it: relctl plan -o FILE -e production
     ");
     assert_eq!(world(&site), before);
 }
@@ -239,7 +239,7 @@ fn without_a_terminal_nothing_is_approved() {
     error: nobody can be asked here: this is no terminal
 
     hint: approve what is planned now: --auto-approve
-    hint: approve exactly one plan: relctl plan, then --expect PLAN_ID
+    hint: approve exactly one plan: --expect PLAN_ID, as `relctl plan` shows it
     ");
     assert_eq!(world(&site), before);
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::EngineError;
+
 /// The only time there is for the engine.
 #[async_trait]
 pub trait Clock: Send + Sync {
@@ -68,6 +70,21 @@ impl Interrupt {
     /// Returns when the operation should leave.
     pub async fn left(&mut self) {
         self.reached(Level::Leave).await;
+    }
+
+    /// What `work` comes to; an error where a person asks to stop before. For work that changes
+    /// nothing, since it is dropped then.
+    pub(crate) async fn unless_parked<T>(
+        &self,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        let mut interrupt = self.clone();
+        tokio::select! {
+            biased;
+            // First: what needs no waiting is not given up.
+            result = work => result,
+            () = interrupt.parked() => Err(EngineError::Stopped),
+        }
     }
 
     async fn reached(&mut self, level: Level) {

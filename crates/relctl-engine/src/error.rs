@@ -67,6 +67,9 @@ pub enum EngineError {
     /// Exit 4. A guard forbids it; the message says which and how to lift it.
     #[error("{message}")]
     Refused { message: String, hint: String },
+    /// Exit 130. A person interrupted before anything was opened or started.
+    #[error("stopped before anything was started")]
+    Stopped,
     /// Exit 6.
     #[error("operation {operation} was interrupted")]
     Interrupted { operation: String },

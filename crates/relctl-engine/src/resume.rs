@@ -1,10 +1,10 @@
 //! Going on after an interruption, or settling it.
 
-use relctl_plan::{Event, JournalEvent, JournalLine};
+use relctl_plan::{Event, JournalEvent, JournalLine, StepId};
 
 use crate::apply::execute::{Executor, Scope};
 use crate::apply::precheck::precheck;
-use crate::apply::{carry_out, checks, opened, released};
+use crate::apply::{carry_out, checks, opened, released, take_lock};
 use crate::planning::base::Base;
 use crate::{ApplyOptions, Context, EngineError, Interrupt, Lock, Observer, Report};
 
@@ -25,7 +25,7 @@ pub async fn resume(
     observer: &dyn Observer,
     interrupt: Interrupt,
 ) -> Result<Report, EngineError> {
-    let lock = context.ledger.lock(options.holder.clone(), options.lock_timeout).await?;
+    let lock = take_lock(context, options, &interrupt).await?;
     let result = go_on(context, &*lock, mode, options, observer, interrupt).await;
     released(lock.release().await, result)
 }
@@ -51,7 +51,7 @@ pub(crate) async fn go_on(
     };
     let plan = context.ledger.plan(&operation.plan).await?;
     crate::apply::guard::check_pins(context, &plan)?;
-    let base = Base::at(context, head).await?;
+    let base = Base::to_apply(context, head, &plan).await?;
     let journal = lock.open_journal(&operation.id).await?;
     let lines: Vec<JournalLine> = journal.replayed().to_vec();
     let mut executor = Executor::new(
@@ -63,7 +63,9 @@ pub(crate) async fn go_on(
         ResumeMode::Go | ResumeMode::Stop => Scope::WhatBegan,
     };
     if scope == Scope::Everything {
-        let prepared = precheck(context, &base, &plan, &|id| executor.is_waiting(id)).await?;
+        let is_waiting = |id: &StepId| executor.is_waiting(id);
+        let looked = precheck(context, &base, &plan, &is_waiting);
+        let prepared = executor.interrupt().unless_parked(looked).await?;
         executor.prepare(prepared);
     }
     executor.journal().append(context.clock.now(), opened(options, lock)).await?;

@@ -50,7 +50,8 @@ impl Default for Limits {
             requests: 200,
             log_lines: 1000,
             log_line_bytes: 4096,
-            parallel_calls: 8,
+            // They wait for the cloud, not for a core.
+            parallel_calls: 16,
             subjects: 1000,
             asked_bytes: 4 * MIB,
         }

@@ -178,6 +178,16 @@ impl Snapshot {
         Self { format: Self::FORMAT, ..Self::default() }
     }
 
+    /// The part that may stand in output.
+    #[must_use]
+    pub fn without_sealed(mut self) -> Self {
+        let retained = self.retained.iter_mut().map(|retained| &mut retained.recorded);
+        for recorded in self.objects.values_mut().chain(retained) {
+            recorded.undo = recorded.undo.take().map(Undo::without_sealed);
+        }
+        self
+    }
+
     /// The newest run of the action at `address` that is done and was not undone.
     pub fn latest_run(&self, address: &Address) -> Option<(&String, &Run)> {
         self.runs

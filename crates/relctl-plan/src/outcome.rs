@@ -49,6 +49,14 @@ pub struct Undo {
     pub sealed: Option<Document>,
 }
 
+impl Undo {
+    /// The part that may stand in plans and in output.
+    #[must_use]
+    pub fn without_sealed(self) -> Self {
+        Self { sealed: None, ..self }
+    }
+}
+
 /// What a plugin says about a change, from what was observed alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assessment {

@@ -107,12 +107,12 @@ impl Body {
         self.steps.iter().any(|step| step.verb.is_mutation())
     }
 
-    /// The plan's own risks and those of its steps, worst first.
+    /// The plan's own risks and those of its steps, worst first; of the same severity the plan's own.
     pub fn all_risks(&self) -> Vec<(Option<&Step>, &Risk)> {
         let own = self.risks.iter().map(|risk| (None, risk));
         let steps = self.steps.iter().flat_map(|s| s.risks.iter().map(move |r| (Some(s), r)));
         let mut risks: Vec<_> = own.chain(steps).collect();
-        risks.sort_by_key(|(step, risk)| (step.is_some(), risk.severity));
+        risks.sort_by_key(|(step, risk)| (risk.severity, step.is_some()));
         risks
     }
 }
@@ -264,7 +264,8 @@ pub struct Step {
     pub risks: Vec<Risk>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Reverts: what the step that is undone recorded for its plugin.
+    /// Reverts: what the step that is undone recorded for its plugin. What is sealed of it stays in
+    /// the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
     pub depends_on: Vec<Address>,
@@ -314,7 +315,8 @@ fn yes() -> bool {
 /// A record that changes without a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordChange {
-    /// The record as it will be; its `changed` serial and undo stay what they are.
+    /// The record as it will be; its `changed` serial stays what it is. Without its undo, which
+    /// stays too, and of which parts may be sealed.
     pub record: Recorded,
     /// The address that the object had before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

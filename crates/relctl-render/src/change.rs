@@ -1,6 +1,6 @@
 //! Field changes as lines: what a field was and what it will be.
 
-use relctl_plan::{FieldChange, Value};
+use relctl_plan::{FieldChange, Map, Value};
 
 use crate::Style;
 use crate::compare::{line_diff, structural_diff};
@@ -166,6 +166,20 @@ fn both(before: &Value, after: &Value) -> Body {
 fn one_sided(sign: Sign, value: &Value) -> Body {
     /// A text that is new or goes needs fewer lines than one that changes.
     const LINES: usize = 8;
+    if let Some(json) = text_of(value).and_then(json_in) {
+        let nothing =
+            if json.is_array() { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
+        let (before, after) = if sign == Sign::Add { (&nothing, &json) } else { (&json, &nothing) };
+        let mut lines = structural_diff(before, after);
+        if !lines.is_empty() {
+            let more = lines.len().saturating_sub(LINES);
+            lines.truncate(LINES);
+            if more > 0 {
+                lines.push(Line::value(Sign::Skipped, "", format!("{more} more parts")));
+            }
+            return Body::Block { title: "(JSON)".to_owned(), lines };
+        }
+    }
     let Some(text) = text_of(value).filter(|text| text.trim_end().contains('\n')) else {
         return Body::Value(Shown::Text(inline(value)));
     };
@@ -376,6 +390,13 @@ mod tests {
                 ),
             ),
             change("spelling", json!(r#"{"a":1}"#), json!(r#"{ "a": 1 }"#)),
+            change(
+                "new",
+                json!(null),
+                json!(r#"{"Version": 1, "Statement": [{"Effect": "Allow"}]}"#),
+            ),
+            change("gone", json!(r#"["a", "b"]"#), json!(null)),
+            change("empty", json!(null), json!("{}")),
         ]);
         insta::assert_snapshot!(text, @r#"
         ~ policy   (JSON)
@@ -383,6 +404,13 @@ mod tests {
             + Statement[0].Action[1]   c
             ~ Statement[0].Effect      Allow → Deny
         ~ spelling   "{\"a\":1}" → "{ \"a\": 1 }"
+        + new   (JSON)
+            + Statement   [{"Effect":"Allow"}]
+            + Version     1
+        - gone   (JSON)
+            - [0]   a
+            - [1]   b
+        + empty      "{}"
         "#);
     }
 }

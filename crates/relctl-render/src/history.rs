@@ -1,13 +1,15 @@
 //! History: the log, one entry, and what drifted from it.
 
 use relctl_plan::{
-    Digest, Drift, Entry, EntryKind, EntryOutcome, FieldChange, Outcome, Plan, Snapshot,
+    Digest, Drift, Entry, EntryKind, EntryOutcome, FieldChange, JournalLine, Outcome, Plan,
+    Snapshot,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::Style;
 use crate::change::{Line, Shown, layout, line_of};
 use crate::plan::View;
+use crate::report::how_far;
 use crate::style::Tone;
 use crate::text::{counted, joined, pad, safe, width};
 
@@ -122,15 +124,21 @@ pub fn log_text(log: &[LogLine], style: &Style) -> String {
     joined(lines)
 }
 
-/// One entry: how it ended, what it did, what its checks said, and what it left behind. `plan` and
-/// `snapshot` are those of the entry.
-pub fn entry_text(
-    digest: &Digest,
-    entry: &Entry,
-    plan: Option<&Plan>,
-    snapshot: Option<&Snapshot>,
-    style: &Style,
-) -> String {
+/// An entry with everything that the ledger keeps of it.
+#[derive(Debug, Clone, Copy)]
+pub struct WholeEntry<'a> {
+    pub digest: &'a Digest,
+    pub entry: &'a Entry,
+    pub plan: &'a Plan,
+    pub snapshot: &'a Snapshot,
+    pub journal: &'a [JournalLine],
+}
+
+/// One entry: how it ended, how far it came if it failed, what its checks said, what it did, and
+/// what it left behind.
+pub fn entry_text(whole: WholeEntry<'_>, style: &Style) -> String {
+    let WholeEntry { digest, entry, plan, snapshot, journal } = whole;
+    let view = View::new(plan, *style);
     let target = match &entry.environment {
         Some(environment) => format!(" {} {}", style.arrow(), safe(environment)),
         None => String::new(),
@@ -159,16 +167,16 @@ pub fn entry_text(
             lines.push(format!("  {}  {address}: {}", pad(word, 12), safe(&verdict.evidence)));
         }
     }
-    if let Some(plan) = plan {
-        let view = View::new(plan, *style);
+    if entry.outcome == EntryOutcome::Failed {
         lines.push(String::new());
-        lines.push(style.paint(Tone::Heading, "Steps"));
-        lines.extend(view.step_lines());
+        lines.push(style.paint(Tone::Heading, "How far it came"));
+        lines.extend(how_far(&view, journal));
     }
-    if let Some(snapshot) = snapshot {
-        lines.push(String::new());
-        lines.extend(left_behind(snapshot, *style));
-    }
+    lines.push(String::new());
+    lines.push(style.paint(Tone::Heading, "Steps"));
+    lines.extend(view.step_lines());
+    lines.push(String::new());
+    lines.extend(left_behind(snapshot, *style));
     joined(lines)
 }
 
@@ -235,7 +243,7 @@ fn drift_line(drift: &Drift) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use relctl_plan::{Value, Verdict};
+    use relctl_plan::{JournalEvent, StepId, Value, Verdict};
     use serde_json::json;
 
     use super::*;
@@ -302,16 +310,7 @@ mod tests {
         let verdict =
             Verdict { outcome: Outcome::Pass, evidence: "GET /health → 200".to_owned() };
         entry.checks.insert("check.http.health".parse().unwrap(), verdict);
-        let snapshot = serde_json::from_value(json!({
-            "format": 1,
-            "plugins": {},
-            "objects": { "resource.aws_ecs_service.backend": recorded(&json!({ "task": 42 })) },
-            "runs": {},
-        }))
-        .unwrap();
-        let plan = healthflow();
-        let text =
-            entry_text(&digest("entry"), &entry, Some(&plan), Some(&snapshot), &Style::PLAIN);
+        let text = whole(&entry, &[]);
         insta::assert_snapshot!(text, @r#"
         #14 healthflow v1.1.0 → production: applied, verified
           entry     923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
@@ -342,6 +341,50 @@ mod tests {
         Left behind: 1 object
           resource.aws_ecs_service.backend   changed by #14, protected
         "#);
+    }
+
+    /// The entry with a plan, a snapshot and this journal.
+    fn whole(entry: &Entry, journal: &[JournalLine]) -> String {
+        let snapshot = serde_json::from_value(json!({
+            "format": 1,
+            "plugins": {},
+            "objects": { "resource.aws_ecs_service.backend": recorded(&json!({ "task": 42 })) },
+            "runs": {},
+        }))
+        .unwrap();
+        let (digest, plan) = (digest("entry"), healthflow());
+        let whole =
+            WholeEntry { digest: &digest, entry, plan: &plan, snapshot: &snapshot, journal };
+        entry_text(whole, &Style::PLAIN)
+    }
+
+    #[test]
+    fn a_failed_entry_says_how_far_it_came() {
+        let ids: Vec<StepId> = healthflow().body.steps.iter().map(|step| step.id.clone()).collect();
+        let document = || relctl_plan::Document::default();
+        let events = [
+            JournalEvent::Done { step: ids[0].clone(), document: document() },
+            JournalEvent::Noop { step: ids[1].clone(), document: document() },
+            JournalEvent::Unknown {
+                step: ids[2].clone(),
+                message: "the connection was lost\nthe task may run".to_owned(),
+            },
+        ];
+        let mut journal: Vec<JournalLine> = Vec::new();
+        for event in events {
+            let line = relctl_plan::chain(journal.last(), "now".to_owned(), event).unwrap();
+            journal.push(line);
+        }
+        let text = whole(&entry(json!({ "outcome": "failed", "verified": false })), &journal);
+        let from = text.find("How far").unwrap();
+        let to = text.find("\n\nSteps").unwrap();
+        insta::assert_snapshot!(text[from..to], @"
+        How far it came
+          3 ▶ run action.aws_ecs_task.migrate has an UNKNOWN outcome: the connection was lost
+             | the task may run
+          done      2 steps: 1, 2
+          held      1 step: 4, not started
+        ");
     }
 
     fn recorded(desired: &Value) -> Value {

@@ -22,7 +22,7 @@ mod text;
 mod value;
 
 pub use error::error_text;
-pub use history::{LogLine, drift_text, entry_text, log_text};
+pub use history::{LogLine, WholeEntry, drift_text, entry_text, log_text};
 pub use import::{Import, import_json, import_toml};
 pub use plan::{plan_json, plan_markdown, plan_text};
 pub use progress::EventText;

@@ -55,7 +55,7 @@ impl<'a> EventText<'a> {
                 with_further_lines(&head, &text)
             }
             Event::StepHeld { step } => {
-                format!("{} held: what it needs did not succeed", self.name(step))
+                format!("{} held: not started", self.name(step))
             }
             Event::StepParked { step } => {
                 format!("{} is left running; `relctl resume` waits for it", self.name(step))
@@ -224,7 +224,7 @@ mod tests {
         2 + create resource.aws_ecs_task_definition.backend FAILED after 1.2 s: the plugin refused it
              | a: is not allowed
              | b: is not allowed
-        4 ~ update resource.aws_ecs_service.backend held: what it needs did not succeed
+        4 ~ update resource.aws_ecs_service.backend held: not started
         check.http.health FAIL: GET /health → 503
         entry #14 923fe539: succeeded, NOT verified
         ");

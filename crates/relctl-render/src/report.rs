@@ -1,7 +1,10 @@
 //! The end of an operation: what is now true, and how to go on or back.
 
+use std::collections::BTreeMap;
+
 use relctl_plan::{
-    Address, Digest, EntryKind, EntryOutcome, Failure, Outcome, Plan, PlanKind, StepId, Verdict,
+    Address, Digest, EntryKind, EntryOutcome, Failure, JournalEvent, JournalLine, Outcome, Plan,
+    PlanKind, StepId, Verb, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,11 +41,7 @@ pub struct EndReport {
 pub fn report_text(report: &EndReport, plan: &Plan, style: &Style) -> String {
     let view = View::new(plan, *style);
     let mut lines = vec![headline(report, &view)];
-    for (step, failure) in &report.failed {
-        let (word, text) = failure_text(failure);
-        let head = format!("  {} {word}: ", step_name(&view, step));
-        lines.extend(with_further_lines(&head, &text).split('\n').map(str::to_owned));
-    }
+    lines.extend(failure_lines(&view, &report.failed));
     for (address, verdict, blocking) in &report.checks {
         if verdict.outcome != Outcome::Pass {
             let aside = if *blocking { "" } else { " (does not fail the release)" };
@@ -51,17 +50,8 @@ pub fn report_text(report: &EndReport, plan: &Plan, style: &Style) -> String {
             lines.extend(text.split('\n').map(str::to_owned));
         }
     }
-    let steps = |ids: &[StepId]| {
-        let mut numbers: Vec<usize> = ids.iter().map(|id| view.number(id)).collect();
-        numbers.sort_unstable();
-        format!("{}: {}", counted(numbers.len(), "step", "steps"), ranges(&numbers, *style))
-    };
     if report.outcome == EntryOutcome::Failed || report.parked {
-        let done = if report.done.is_empty() { "no step".to_owned() } else { steps(&report.done) };
-        lines.push(labelled("done", &done));
-        if !report.held.is_empty() {
-            lines.push(labelled("held", &format!("{}, not started", steps(&report.held))));
-        }
+        lines.extend(reached_lines(&view, &report.done, &report.held));
     }
     if let Some((serial, digest)) = &report.entry {
         lines.push(labelled("entry", &format!("#{serial} {digest}")));
@@ -73,6 +63,62 @@ pub fn report_text(report: &EndReport, plan: &Plan, style: &Style) -> String {
         lines.push(labelled("go back", &safe(command)));
     }
     joined(lines)
+}
+
+/// How far an operation came that failed, as its journal tells.
+pub(crate) fn how_far(view: &View<'_>, journal: &[JournalLine]) -> Vec<String> {
+    let mut ends: BTreeMap<&StepId, Option<Failure>> = BTreeMap::new();
+    for line in journal {
+        let (step, failure) = match &line.event {
+            JournalEvent::Done { step, .. } | JournalEvent::Noop { step, .. } => (step, None),
+            JournalEvent::Failed { step, failure } => (step, Some(failure.clone())),
+            JournalEvent::Partial { step, document, message } => {
+                let (document, message) = (document.clone(), message.clone());
+                (step, Some(Failure::Partial { document, message }))
+            }
+            JournalEvent::Unknown { step, message } => {
+                (step, Some(Failure::Unknown(message.clone())))
+            }
+            _ => continue,
+        };
+        ends.insert(step, failure);
+    }
+    let (mut done, mut failed, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    for step in view.plan.body.steps.iter().filter(|step| step.verb != Verb::Check) {
+        match ends.get(&step.id) {
+            Some(None) => done.push(step.id.clone()),
+            Some(Some(failure)) => failed.push((step.id.clone(), failure.clone())),
+            None => held.push(step.id.clone()),
+        }
+    }
+    let mut lines = failure_lines(view, &failed);
+    lines.extend(reached_lines(view, &done, &held));
+    lines
+}
+
+/// What failed, and why.
+fn failure_lines(view: &View<'_>, failed: &[(StepId, Failure)]) -> Vec<String> {
+    let lines = failed.iter().flat_map(|(step, failure)| {
+        let (word, text) = failure_text(failure);
+        let head = format!("  {} {word}: ", step_name(view, step));
+        with_further_lines(&head, &text).split('\n').map(str::to_owned).collect::<Vec<_>>()
+    });
+    lines.collect()
+}
+
+/// What is done, and what was not started.
+fn reached_lines(view: &View<'_>, done: &[StepId], held: &[StepId]) -> Vec<String> {
+    let steps = |ids: &[StepId]| {
+        let mut numbers: Vec<usize> = ids.iter().map(|id| view.number(id)).collect();
+        numbers.sort_unstable();
+        format!("{}: {}", counted(numbers.len(), "step", "steps"), ranges(&numbers, view.style))
+    };
+    let reached = if done.is_empty() { "no step".to_owned() } else { steps(done) };
+    let mut lines = vec![labelled("done", &reached)];
+    if !held.is_empty() {
+        lines.push(labelled("held", &format!("{}, not started", steps(held))));
+    }
+    lines
 }
 
 /// What is true now, in one line.

@@ -1,6 +1,11 @@
 //! Status: what one types first.
 
-use relctl_plan::{Address, Digest, Drift, EntryKind, EntryOutcome, Origin};
+use std::collections::BTreeMap;
+
+use relctl_plan::{
+    Address, Digest, Drift, EntryKind, EntryOutcome, JournalEvent, JournalLine, OpenOperation,
+    Origin, Plan, Step, StepId, Verb,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Style;
@@ -60,6 +65,75 @@ pub struct OpenStatus {
     pub plan_id: Digest,
     pub actor: String,
     pub started: String,
+    /// How many steps its plan has, checks aside; `None`: the plan could not be read.
+    pub steps: Option<usize>,
+    pub done: Vec<StepId>,
+    pub failed: Vec<StepId>,
+    /// Begun, and no end of it is on record.
+    pub begun: Vec<StepId>,
+}
+
+impl OpenStatus {
+    /// An operation as HEAD, its plan and its journal tell of it. Without a plan that could be read
+    /// nothing is said of its steps.
+    pub fn new(operation: OpenOperation, plan: Option<&Plan>, journal: &[JournalLine]) -> Self {
+        let mut states: BTreeMap<&StepId, Option<bool>> = BTreeMap::new();
+        for line in journal {
+            match &line.event {
+                JournalEvent::Begin { step, .. } | JournalEvent::Pending { step, .. } => {
+                    states.insert(step, None);
+                }
+                JournalEvent::NotStarted { step } => {
+                    states.remove(step);
+                }
+                JournalEvent::Done { step, .. } | JournalEvent::Noop { step, .. } => {
+                    states.insert(step, Some(true));
+                }
+                JournalEvent::Failed { step, .. }
+                | JournalEvent::Partial { step, .. }
+                | JournalEvent::Unknown { step, .. } => {
+                    states.insert(step, Some(false));
+                }
+                JournalEvent::Opened { .. }
+                | JournalEvent::Checked { .. }
+                | JournalEvent::Closed { .. } => {}
+            }
+        }
+        let all = plan.map(|plan| plan.body.steps.as_slice()).unwrap_or_default();
+        let steps = || all.iter().filter(|step| step.verb != Verb::Check);
+        let of = |state: Option<bool>| -> Vec<StepId> {
+            let is_so = |step: &&Step| states.get(&step.id) == Some(&state);
+            steps().filter(is_so).map(|step| step.id.clone()).collect()
+        };
+        Self {
+            steps: plan.map(|_| steps().count()),
+            done: of(Some(true)),
+            failed: of(Some(false)),
+            begun: of(None),
+            id: operation.id,
+            kind: operation.kind,
+            plan_id: operation.plan_id,
+            actor: operation.actor,
+            started: operation.started,
+        }
+    }
+
+    /// `2 of 5 steps are done; begun, with no end on record: …`
+    fn how_far(&self, is_running: bool) -> String {
+        let Some(steps) = self.steps else { return "how far it came is not known".to_owned() };
+        let steps = counted(steps, "step", "steps");
+        let begun = if is_running { "running" } else { "begun, with no end on record" };
+        let named = [("failed", &self.failed), (begun, &self.begun)]
+            .into_iter()
+            .filter(|(_, ids)| !ids.is_empty())
+            .map(|(what, ids)| {
+                let ids: Vec<&str> = ids.iter().map(StepId::as_str).collect();
+                format!("{what}: {}", safe(&ids.join(", ")))
+            });
+        let parts: Vec<String> =
+            std::iter::once(format!("{} of {steps} done", self.done.len())).chain(named).collect();
+        parts.join("; ")
+    }
 }
 
 /// Who holds the lock.
@@ -102,7 +176,11 @@ pub fn status_text(status: &Status, style: &Style) -> String {
     }
     if let Some(last) = failed.filter(|last| Some(last.serial) != in_force) {
         let (version, kind) = (safe(&last.version), kind_name(last.kind));
-        fact("last", &format!("{version} #{}: {kind} FAILED", last.serial));
+        let serial = last.serial;
+        fact(
+            "last",
+            &format!("{version} #{serial}: {kind} FAILED; see how far: relctl show {serial}"),
+        );
     }
     fact("ledger", &safe(&status.ledger));
     match &status.lock {
@@ -133,7 +211,11 @@ fn attention(status: &Status, style: Style) -> Vec<String> {
         lines.push(String::new());
         // While someone holds the lock, the operation is running, not interrupted.
         if status.lock.is_some() {
-            lines.push(format!("{kind} by {actor} is running since {}", safe(&operation.started)));
+            lines.push(format!(
+                "{kind} by {actor} is running since {}: {}",
+                safe(&operation.started),
+                operation.how_far(true)
+            ));
         } else {
             let text = format!("! {kind} by {actor} was interrupted");
             lines.push(format!(
@@ -142,6 +224,7 @@ fn attention(status: &Status, style: Style) -> Vec<String> {
                 safe(&operation.started),
                 safe(&operation.id)
             ));
+            lines.push(format!("  {}", operation.how_far(false)));
             let environment = match &status.environment {
                 Some(environment) => format!(" -e {}", safe(environment)),
                 None => String::new(),
@@ -188,7 +271,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::testing::digest;
+    use crate::plan::testing::{digest, healthflow};
 
     fn status() -> Status {
         Status {
@@ -215,6 +298,48 @@ mod tests {
             }),
             unsettled: Vec::new(),
         }
+    }
+
+    fn step(name: &str) -> StepId {
+        StepId::new(&format!("resource.local_file.{name}").parse().unwrap(), Verb::Update)
+    }
+
+    #[test]
+    fn an_open_operation_is_told_from_its_journal() {
+        let plan = healthflow();
+        let ids: Vec<StepId> = plan.body.steps.iter().map(|step| step.id.clone()).collect();
+        let document = relctl_plan::Document::default;
+        let begin = |step: &StepId| JournalEvent::Begin {
+            step: step.clone(),
+            token: String::new(),
+            attempt: relctl_plan::Attempt::First,
+            desired: document(),
+            run_key: None,
+            undo: None,
+        };
+        let events = [
+            begin(&ids[0]),
+            JournalEvent::Done { step: ids[0].clone(), document: document() },
+            begin(&ids[1]),
+            begin(&ids[2]),
+            JournalEvent::NotStarted { step: ids[2].clone() },
+        ];
+        let mut journal: Vec<JournalLine> = Vec::new();
+        for event in events {
+            let line = relctl_plan::chain(journal.last(), "now".to_owned(), event).unwrap();
+            journal.push(line);
+        }
+        let operation = OpenOperation {
+            id: "op".to_owned(),
+            kind: EntryKind::Apply,
+            plan_id: digest("plan"),
+            plan: digest("plan object"),
+            actor: "ada".to_owned(),
+            reason: None,
+            started: "now".to_owned(),
+        };
+        let open = OpenStatus::new(operation, Some(&plan), &journal);
+        insta::assert_snapshot!(open.how_far(false), @"1 of 4 steps done; begun, with no end on record: resource.aws_ecs_task_definition.backend#create");
     }
 
     #[test]
@@ -262,6 +387,10 @@ mod tests {
                 plan_id: digest("plan"),
                 actor: "bob\n! all is well".to_owned(),
                 started: "2026-01-03T03:04:05Z".to_owned(),
+                steps: Some(5),
+                done: vec![step("a"), step("b")],
+                failed: vec![step("c")],
+                begun: vec![step("d")],
             }),
             drift: Some(vec![Drift {
                 address: address.clone(),
@@ -278,7 +407,7 @@ mod tests {
           in force    v1.1.0 #14, verified
                       2026-01-02T03:04:05Z by alice
           entry       923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
-          last        v1.2.0 #15: apply FAILED
+          last        v1.2.0 #15: apply FAILED; see how far: relctl show 15
           ledger      state/site/production
           lock        free
           revert      would go to v1.0.0 #12
@@ -287,6 +416,7 @@ mod tests {
               ~ mode   0644 → 0600
 
         ! apply by bob\n! all is well was interrupted (started 2026-01-03T03:04:05Z, operation op-16)
+          2 of 5 steps done; failed: resource.local_file.c#update; begun, with no end on record: resource.local_file.d#update
           go on:            relctl resume -e production
           settle and stop:  relctl resume --stop -e production
           go back:          relctl revert -e production
@@ -328,6 +458,10 @@ mod tests {
                 plan_id: digest("plan"),
                 actor: "ci".to_owned(),
                 started: "2026-01-03T03:04:06Z".to_owned(),
+                steps: Some(5),
+                done: vec![step("a")],
+                failed: Vec::new(),
+                begun: Vec::new(),
             }),
             ..status()
         };
@@ -342,7 +476,7 @@ mod tests {
           revert      would go to v1.0.0 #12
           drift       none
 
-        revert by ci is running since 2026-01-03T03:04:06Z
+        revert by ci is running since 2026-01-03T03:04:06Z: 1 of 5 steps done
         ");
     }
 }

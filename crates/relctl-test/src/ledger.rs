@@ -22,6 +22,7 @@ struct Store {
     holder: Option<Holder>,
     writes: u64,
     dies_after: Option<u64>,
+    encrypted: bool,
 }
 
 /// A ledger in memory. Clones share what it holds.
@@ -46,6 +47,11 @@ impl MemoryLedger {
             extra: relctl_plan::Map::new(),
         });
         ledger
+    }
+
+    /// Says of itself that it is encrypted, and so keeps what is sealed.
+    pub fn encrypt(&self) {
+        self.store().encrypted = true;
     }
 
     /// Fails every write after this many more of them, and forgets the lock: the process is dead.
@@ -96,6 +102,10 @@ fn name<T: serde::Serialize>(value: &T) -> Digest {
 impl Ledger for MemoryLedger {
     fn location(&self) -> String {
         "memory".to_owned()
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.store().encrypted
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {

@@ -33,6 +33,8 @@ struct World {
     fail: BTreeMap<String, Failure>,
     lose_reply: BTreeSet<String>,
     verdicts: BTreeMap<String, Outcome>,
+    /// Checks and steps that never answer.
+    silent: BTreeSet<String>,
     /// Addresses whose steps answer `pending` this many times first.
     pending: BTreeMap<String, u32>,
 }
@@ -112,6 +114,16 @@ impl MemoryCloud {
         self.world().verdicts.insert(address.to_owned(), outcome);
     }
 
+    /// Has a check, or the steps of an address, never answer.
+    pub fn silence(&self, address: &str) {
+        self.world().silent.insert(address.to_owned());
+    }
+
+    /// Has everything answer again.
+    pub fn end_silence(&self) {
+        self.world().silent.clear();
+    }
+
     /// Every call so far.
     pub fn log(&self) -> Vec<Call> {
         self.world().log.clone()
@@ -157,6 +169,10 @@ impl MemoryProvider {
     pub fn with_digest(mut self, digest: Digest) -> Self {
         self.pin.sha256 = digest;
         self
+    }
+
+    fn is_silent(&self, address: &Address) -> bool {
+        self.cloud.world().silent.contains(address.as_str())
     }
 
     fn note(&self, name: &'static str, address: &Address) {
@@ -317,8 +333,7 @@ impl Provider for MemoryProvider {
                     .push(Risk { severity: Severity::Downtime, message: "it restarts".to_owned() });
             }
             if let Some(observed) = &change.observed {
-                let open = Document::known(observed.clone());
-                assessment.undo = Some(Undo { open, sealed: None });
+                assessment.undo = Some(undo(observed.clone()));
             }
             Ok(assessment)
         };
@@ -329,8 +344,13 @@ impl Provider for MemoryProvider {
         &self,
         subjects: Vec<Subject>,
     ) -> Result<Vec<Result<Verdict, Failure>>, ProviderError> {
-        let probe = |subject: Subject| {
+        for subject in &subjects {
             self.note("probe", &subject.address);
+            if self.is_silent(&subject.address) {
+                std::future::pending::<()>().await;
+            }
+        }
+        let probe = |subject: Subject| {
             let outcome = self.cloud.world().verdicts.get(subject.address.as_str()).copied();
             let outcome = outcome.unwrap_or(Outcome::Pass);
             Ok(Verdict { outcome, evidence: format!("it said {outcome:?}") })
@@ -341,7 +361,13 @@ impl Provider for MemoryProvider {
     async fn apply(&self, step: &StepCall) -> Result<Progress, Failure> {
         let address = &step.change.subject.address;
         self.note("apply", address);
+        if step.change.undo.as_ref().is_some_and(|undo| undo.sealed.is_some()) {
+            self.note("unsealed", address);
+        }
         tokio::task::yield_now().await;
+        if self.is_silent(address) {
+            std::future::pending::<()>().await;
+        }
         let mut world = self.cloud.world();
         if let Some(failure) = world.fail.remove(address.as_str()) {
             return Err(failure);
@@ -369,6 +395,17 @@ impl Provider for MemoryProvider {
             _ => carry_out(&mut world, step),
         }
     }
+}
+
+/// What is needed to go back. A text that begins with `secret` is sealed.
+fn undo(mut observed: Map) -> Undo {
+    let is_secret = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("secret"));
+    let secret = observed.get("text").filter(|text| is_secret(text)).cloned();
+    let sealed = secret.map(|text| {
+        observed.remove("text");
+        Document::known(Map::from_iter([("text".to_owned(), text)]))
+    });
+    Undo { open: Document::known(observed), sealed }
 }
 
 /// Does what the step says, once for its token.

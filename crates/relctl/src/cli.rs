@@ -13,7 +13,7 @@ use crate::env;
 /// would be undone. `relctl apply` does exactly that plan. `relctl revert` goes back to what was
 /// recorded before.
 #[derive(Debug, Parser)]
-#[command(name = "relctl", version, after_help = env::HELP, disable_help_subcommand = true)]
+#[command(name = "relctl", version, after_help = env::HELP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub global: GlobalArgs,

@@ -2,8 +2,8 @@
 //! the release, its ledger and its plugins.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use relctl_engine::{Clock as _, Context, Holder, Ledger, Providers};
 use relctl_plan::{Digest, Meta};
@@ -24,6 +24,8 @@ pub(crate) struct Session {
     /// The command's word, `apply`.
     command: &'static str,
     begun: Arc<AtomicBool>,
+    /// The environment of the plan that is applied: its commands are for that one.
+    planned_for: OnceLock<String>,
 }
 
 impl Session {
@@ -34,7 +36,15 @@ impl Session {
         command: &'static str,
     ) -> Self {
         let clock = SystemClock::new(env.test_now.clone());
-        Self { global, env, ui, clock, command, begun: Arc::default() }
+        Self {
+            global,
+            env,
+            ui,
+            clock,
+            command,
+            begun: Arc::default(),
+            planned_for: OnceLock::new(),
+        }
     }
 
     /// The release file.
@@ -51,6 +61,13 @@ impl Session {
     /// The environment that `-e` or `RELCTL_ENV` chose.
     pub(crate) fn environment(&self) -> Option<&str> {
         self.global.environment.as_deref().or(self.env.environment.as_deref())
+    }
+
+    /// Notes the environment of a plan that is applied.
+    pub(crate) fn planned_for(&self, environment: Option<&str>) {
+        if let Some(environment) = environment {
+            self.planned_for.get_or_init(|| environment.to_owned());
+        }
     }
 
     /// What the engine needs of the world.
@@ -110,6 +127,17 @@ impl Session {
         } else {
             self.ui.document(&json!({ "exit": exit, "error": error }))
         });
+    }
+
+    /// The error with every command that it names as it is to be typed here.
+    pub(crate) fn complete(&self, mut error: CommandError) -> CommandError {
+        let environment = self.environment().or(self.planned_for.get().map(String::as_str));
+        for hint in &mut error.hints {
+            if let Some((label, command)) = hint.split_once(": relctl ") {
+                *hint = format!("{label}: {}", self.command_line(command, environment));
+            }
+        }
+        error
     }
 
     /// A relctl command about the same release, environment and ledger, as a person would type it.

@@ -34,6 +34,8 @@ pub(crate) enum ErrorKind {
     Locked,
     /// An interrupted operation is open.
     Interrupted,
+    /// A person interrupted before anything was started.
+    Stopped,
     /// Nobody said yes, or to another plan.
     Approval,
     /// Something may have happened that could not be recorded.
@@ -56,6 +58,7 @@ impl ErrorKind {
             Self::Refused => Exit::Refused,
             Self::Stale => Exit::Stale,
             Self::Locked | Self::Interrupted => Exit::Locked,
+            Self::Stopped => Exit::Interrupted,
             Self::Approval => Exit::Unapproved,
             Self::Unrecorded => Exit::Failed,
             Self::BrokenPipe => Exit::Done,
@@ -234,6 +237,8 @@ impl From<EngineError> for CommandError {
                 refused(ErrorKind::Refused, message, &refusals).hint("nothing was changed")
             }
             EngineError::Refused { hint, .. } => Self::new(ErrorKind::Refused, message).hint(hint),
+            EngineError::Stopped => Self::new(ErrorKind::Stopped, message)
+                .hint("nothing was changed; run the same command again when you are ready"),
             EngineError::Interrupted { .. } => Self::new(ErrorKind::Interrupted, message)
                 .hint("go on: relctl resume")
                 .hint("stop it where it is: relctl resume --stop")
@@ -297,6 +302,7 @@ mod tests {
             (EngineError::AppliedBefore { plan_id: String::new(), serial: 1 }, 5),
             (EngineError::Gates(Vec::new()), 4),
             (EngineError::Refused { message: String::new(), hint: String::new() }, 4),
+            (EngineError::Stopped, 130),
             (EngineError::Interrupted { operation: String::new() }, 6),
             (EngineError::Nothing { message: String::new(), hint: String::new() }, 1),
         ];

@@ -50,31 +50,47 @@ pub(crate) async fn find(ledger: &dyn Ledger, name: &str) -> Result<Named, Comma
     }
     let entries = entries(ledger, usize::MAX).await?;
     let newest = entries.first().map_or(0, |(_, entry)| entry.serial);
-    select(entries, name).map(|item| Named::Entry(Box::new(item))).ok_or_else(|| {
-        if newest == 0 {
-            return CommandError::new(ErrorKind::Ledger, "nothing was ever applied")
-                .hint("see what would be: relctl plan");
-        }
-        let message = format!("no entry is meant by `{name}`");
-        CommandError::new(ErrorKind::Ledger, message).hint(format!(
-            "give a serial from 1 to {newest}, a version, at least {SHORTEST_PREFIX} digits of a \
-             hash, or `start`; `relctl log` lists them"
-        ))
-    })
+    if newest == 0 {
+        return Err(CommandError::new(ErrorKind::Ledger, "nothing was ever applied")
+            .hint("see what would be: relctl plan"));
+    }
+    let hint = format!(
+        "give a serial from 1 to {newest}, a version, at least {SHORTEST_PREFIX} digits of a hash, \
+         or `start`; `relctl log` lists them"
+    );
+    let message = match select(entries, name) {
+        Selected::One(item) => return Ok(Named::Entry(item)),
+        Selected::None => format!("no entry is meant by `{name}`"),
+        Selected::Several => format!("`{name}` is the beginning of several entries' hashes"),
+    };
+    Err(CommandError::new(ErrorKind::Ledger, message).hint(hint))
+}
+
+enum Selected {
+    None,
+    One(Box<Item>),
+    Several,
 }
 
 /// The entry that `name` means, of those given newest first.
-fn select(entries: Vec<Item>, name: &str) -> Option<Item> {
+fn select(entries: Vec<Item>, name: &str) -> Selected {
     let serial: Option<u64> = name.strip_prefix('#').unwrap_or(name).parse().ok();
     let is_prefix =
         name.len() >= SHORTEST_PREFIX && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let rules: [&dyn Fn(&Item) -> bool; 3] = [
-        &|(_, entry)| serial == Some(entry.serial),
-        &|(_, entry)| entry.version == name,
-        &|(digest, _)| is_prefix && digest.as_str().starts_with(name),
-    ];
-    let index = rules.iter().find_map(|rule| entries.iter().position(rule))?;
-    entries.into_iter().nth(index)
+    let by_hash = |(digest, _): &Item| is_prefix && digest.as_str().starts_with(name);
+    let exact = entries
+        .iter()
+        .position(|(_, entry)| serial == Some(entry.serial))
+        .or_else(|| entries.iter().position(|(_, entry)| entry.version == name));
+    let several = entries.iter().filter(|item| by_hash(item)).count() > 1;
+    match exact.or_else(|| entries.iter().position(by_hash)) {
+        None => Selected::None,
+        Some(_) if exact.is_none() && several => Selected::Several,
+        Some(index) => entries
+            .into_iter()
+            .nth(index)
+            .map_or(Selected::None, |item| Selected::One(Box::new(item))),
+    }
 }
 
 /// What an entry left behind.
@@ -84,7 +100,7 @@ pub(crate) async fn snapshot_of(
 ) -> Result<Snapshot, CommandError> {
     match named {
         Named::Start => Ok(Snapshot::empty()),
-        Named::Entry(item) => Ok(ledger.snapshot(&item.1.snapshot).await?),
+        Named::Entry(item) => Ok(ledger.snapshot(&item.1.snapshot).await?.without_sealed()),
     }
 }
 

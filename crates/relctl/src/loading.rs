@@ -170,10 +170,9 @@ impl Session {
         Ok(self.host()?.inspect(&name.unwrap_or_default(), &file.wasm).await?)
     }
 
-    /// How long it takes to compile a plugin, whether it was compiled before or not.
+    /// How long it takes to compile a plugin.
     pub(crate) fn time_to_compile(&self, file: &PluginFile) -> Result<Duration, CommandError> {
-        let name = file.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        Ok(self.host()?.time_to_compile(&name.unwrap_or_default(), &file.wasm)?)
+        Ok(self.host()?.time_to_compile(&file.path.to_string_lossy(), &file.wasm)?)
     }
 
     fn host(&self) -> Result<Host, CommandError> {

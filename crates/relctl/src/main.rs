@@ -43,7 +43,13 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version come this way too. Where nobody reads them, nobody is to be told.
             drop(error.print());
-            return if error.use_stderr() { Exit::Error } else { Exit::Done }.into();
+            if !error.use_stderr() {
+                return Exit::Done.into();
+            }
+            if std::env::args_os().any(|argument| argument == "--json") {
+                ui::usage_document(&error);
+            }
+            return Exit::Error.into();
         }
     };
     let environment = Environment::read();
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
+            let error = session.complete(error);
             if error.kind != ErrorKind::BrokenPipe {
                 ui.error(&error);
                 session.report_error(&error);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use relctl_engine::{
-    ApplyOptions, Interrupt, Interrupter, Report, ResumeMode, RevertTarget, apply, find_target,
-    resume,
+    ApplyOptions, Context, Interrupt, Interrupter, Ledger as _, Report, ResumeMode, RevertTarget,
+    apply, find_target, resume,
 };
 use relctl_ledger::LedgerStore;
 use relctl_plan::{EntryKind, EntryOutcome, Outcome, Plan, PlanKind};
@@ -74,15 +74,14 @@ pub(crate) async fn carry_out(
     let context = session.engine(ledger, &loaded.providers);
     let progress = Progress::new(&session.ui, plan, session.begun());
     let interrupt = interrupt_on_signals(&session.ui)?;
+    tell_of_holder(session, ledger, args.lock_timeout).await;
     let report = match way {
         Way::Apply => apply(context, plan, &options, &progress, interrupt).await?,
         Way::Resume(mode) => resume(context, mode, &options, &progress, interrupt).await?,
     };
     let exit = exit_of(&report);
     let environment = plan.body.environment.as_deref();
-    // Shown where there is somewhere to go back to.
-    let can_revert =
-        report.entry.is_some() && find_target(context, &RevertTarget::Previous).await.is_ok();
+    let way_back = way_back(context, plan, &report).await;
     let end = EndReport {
         kind: match plan.body.kind {
             PlanKind::Apply => EntryKind::Apply,
@@ -96,7 +95,7 @@ pub(crate) async fn carry_out(
         held: report.held,
         parked: report.parked,
         checks: report.checks,
-        revert_command: can_revert.then(|| session.command_line("revert", environment)),
+        revert_command: way_back.map(|command| session.command_line(&command, environment)),
         resume_command: report.parked.then(|| session.command_line("resume", environment)),
     };
     if session.ui.json {
@@ -105,6 +104,38 @@ pub(crate) async fn carry_out(
         session.ui.data(&report_text(&end, plan, &session.ui.style()))?;
     }
     Ok(exit)
+}
+
+/// What goes back from here, where there is somewhere to go back to.
+async fn way_back(context: Context<'_>, plan: &Plan, report: &Report) -> Option<String> {
+    if report.parked {
+        return Some("revert".to_owned());
+    }
+    report.entry.as_ref()?;
+    if find_target(context, &RevertTarget::Previous).await.is_ok() {
+        return Some("revert".to_owned());
+    }
+    // After a revert that is only where it came from.
+    let before = plan.body.base.serial;
+    let is_revert = matches!(plan.body.kind, PlanKind::Revert { .. });
+    (is_revert && before > 0).then(|| format!("revert --to {before}"))
+}
+
+/// Says who is waited for: silence would look like a relctl that hangs.
+async fn tell_of_holder(session: &Session, ledger: &LedgerStore, timeout: Duration) {
+    if !timeout.is_zero()
+        && let Ok(Some(holder)) = ledger.holder().await
+    {
+        session.ui.note(&format!(
+            "The lock is held by {} on {}, process {}: `{}` since {}. Waiting for it, at most {}.",
+            holder.actor,
+            holder.host,
+            holder.pid,
+            holder.command,
+            holder.since,
+            humantime::format_duration(timeout)
+        ));
+    }
 }
 
 /// How an operation that could start ends the process.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use relctl_plan::Plan;
+use relctl_plan::{PLAN_FORMAT, Plan, PlanError, Value};
 use relctl_render::plan_json;
 
 use crate::error::{CommandError, ErrorKind};
@@ -14,13 +14,26 @@ pub(crate) fn read(path: &Path) -> Result<Plan, CommandError> {
     let bytes = std::fs::read(path).map_err(|error| {
         CommandError::file("read the plan", path, &error).hint("`relctl plan -o FILE` writes one")
     })?;
-    let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| {
-        CommandError::new(ErrorKind::Stale, format!("`{}` is not a plan", path.display()))
-            .cause(error.to_string())
-            .hint("`relctl plan -o FILE` writes one; a release file is planned with `relctl plan`")
-    })?;
+    let plan: Plan = match serde_json::from_slice(&bytes) {
+        Ok(plan) => plan,
+        Err(error) => return Err(no_plan(path, &bytes, &error)),
+    };
     plan.verify()?;
     Ok(plan)
+}
+
+/// Why the bytes are no plan. One of a newer format may look like none.
+fn no_plan(path: &Path, bytes: &[u8], error: &serde_json::Error) -> CommandError {
+    let format = serde_json::from_slice::<Value>(bytes).ok().and_then(|value| {
+        let format = value.get("format")?.as_u64()?;
+        u32::try_from(format).ok().filter(|format| *format > PLAN_FORMAT)
+    });
+    match format {
+        Some(format) => PlanError::Format(format).into(),
+        None => CommandError::new(ErrorKind::Stale, format!("`{}` is not a plan", path.display()))
+            .cause(error.to_string())
+            .hint("`relctl plan -o FILE` writes one; a release file is planned with `relctl plan`"),
+    }
 }
 
 /// Writes a plan: a temporary file beside it, then a rename, so that no reader sees half of one.
@@ -77,5 +90,7 @@ mod tests {
         std::fs::write(&file, "[release]").unwrap();
         assert_eq!(read(&file).unwrap_err().kind, ErrorKind::Stale);
         assert_eq!(read(&folder.path().join("no")).unwrap_err().kind, ErrorKind::File);
+        std::fs::write(&file, r#"{"format": 99, "steps": "of another kind"}"#).unwrap();
+        assert!(read(&file).unwrap_err().message.contains("newer relctl"));
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use relctl_render::{Style, error_text};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::{ColorChoice, GlobalArgs};
 use crate::env::Environment;
@@ -133,7 +134,7 @@ impl Ui {
                 "nobody can be asked here: this is no terminal",
             )
             .hint("approve what is planned now: --auto-approve")
-            .hint("approve exactly one plan: relctl plan, then --expect PLAN_ID"));
+            .hint("approve exactly one plan: --expect PLAN_ID, as `relctl plan` shows it"));
         }
         write_stderr(&format!("\n{question} Only `yes` does it: "));
         let mut answer = String::new();
@@ -146,6 +147,17 @@ impl Ui {
         }
         Err(CommandError::new(ErrorKind::Approval, "not approved; nothing was changed"))
     }
+}
+
+/// Tells a program that asked for JSON that its command line cannot be read: one line, which is a
+/// document and an event.
+pub(crate) fn usage_document(error: &clap::Error) {
+    let text = error.to_string();
+    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let error = CommandError::new(ErrorKind::Usage, message).hint("see how it is used: --help");
+    let document = json!({ "exit": ErrorKind::Usage.exit().code(), "error": error });
+    // Where stdout is gone, stderr has said it.
+    drop(writeln!(io::stdout(), "{document}"));
 }
 
 fn unwritable(error: &serde_json::Error) -> CommandError {

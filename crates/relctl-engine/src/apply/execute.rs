@@ -129,6 +129,10 @@ impl<'a> Executor<'a> {
         &*self.crew.journal
     }
 
+    pub(crate) fn interrupt(&self) -> Interrupt {
+        self.crew.interrupt.clone()
+    }
+
     pub(crate) fn observer(&self) -> &'a dyn Observer {
         self.crew.observer
     }

@@ -71,7 +71,7 @@ pub async fn apply(
 ) -> Result<Report, EngineError> {
     plan.verify()?;
     check_pins(context, plan)?;
-    let lock = context.ledger.lock(options.holder.clone(), options.lock_timeout).await?;
+    let lock = take_lock(context, options, &interrupt).await?;
     let open = lock.head().operation;
     let result = match open {
         Some(operation) if operation.plan_id == plan.plan_id => {
@@ -82,6 +82,20 @@ pub async fn apply(
         None => apply_locked(context, &*lock, plan, options, observer, interrupt).await,
     };
     released(lock.release().await, result)
+}
+
+/// Takes the lock, waiting for another holder as long as nobody interrupts. A lock that is being
+/// taken at that very moment is dropped with everything else: it is free, or expires.
+pub(crate) async fn take_lock(
+    context: Context<'_>,
+    options: &ApplyOptions,
+    interrupt: &Interrupt,
+) -> Result<Box<dyn Lock>, EngineError> {
+    interrupt
+        .unless_parked(async {
+            Ok(context.ledger.lock(options.holder.clone(), options.lock_timeout).await?)
+        })
+        .await
 }
 
 /// A lock that could not be given back is worth an error only where there is none yet.
@@ -103,20 +117,28 @@ async fn apply_locked(
     observer: &dyn Observer,
     interrupt: Interrupt,
 ) -> Result<Report, EngineError> {
-    let base = Base::at(context, lock.head()).await?;
     not_applied(context, plan).await?;
-    check_base(plan, &base.head)?;
-    let prepared = precheck(context, &base, plan, &|_| true).await?;
-    let gates = run_checks(context, plan, CheckWhen::Before, &prepared.documents).await?;
-    checks::all_passed(&gates)?;
+    check_base(plan, &lock.head())?;
+    let base = Base::to_apply(context, lock.head(), plan).await?;
+    let looked = async {
+        let prepared = precheck(context, &base, plan, &|_| true).await?;
+        let gates = run_checks(context, plan, CheckWhen::Before, &prepared.documents).await?;
+        checks::all_passed(&gates)?;
+        Ok((prepared, gates))
+    };
+    let (prepared, gates) = interrupt.unless_parked(looked).await?;
 
     if !plan.body.has_changes() {
-        let checked = run_checks(context, plan, CheckWhen::After, &prepared.documents).await?;
+        let checks = run_checks(context, plan, CheckWhen::After, &prepared.documents);
+        let checked = interrupt.unless_parked(checks).await?;
         let verified = checks::verified(&gates, &checked);
         if base.entry.as_ref().map_or(verified.is_none(), |entry| entry.verified == verified) {
             observer.plan(plan);
             return Ok(unchanged(gates, checked, verified));
         }
+    }
+    if interrupt.should_park() {
+        return Err(EngineError::Stopped);
     }
     let operation = open(context, lock, plan, options).await?;
     let journal = lock.open_journal(&operation.id).await?;
@@ -149,7 +171,14 @@ pub(crate) async fn carry_out(
     if scope == Scope::Everything && executor.all_done() {
         let (context, plan) = (executor.context(), executor.plan());
         let documents = executor.documents();
-        for checked in run_checks(context, plan, CheckWhen::After, &documents).await? {
+        let interrupt = executor.interrupt();
+        let checks = run_checks(context, plan, CheckWhen::After, &documents);
+        let checked = match interrupt.unless_parked(checks).await {
+            // `resume` finds every step done, and runs the checks.
+            Err(EngineError::Stopped) => return Ok(executor.parked_report()),
+            checked => checked?,
+        };
+        for checked in checked {
             executor.note_check(checked).await?;
         }
     }

@@ -186,7 +186,10 @@ pub(crate) fn change(
         observed,
         desired: (verb != Verb::Delete).then(|| desired.clone()),
         paths: step.changes.iter().map(|change| change.path.clone()).collect(),
-        undo: step.undo.clone(),
+        undo: step
+            .undo
+            .clone()
+            .map(|undo| Undo { sealed: base.sealed.get(&step.id).cloned(), ..undo }),
     }
 }
 

@@ -13,7 +13,7 @@ use super::execute::{Executor, State};
 use super::step::{Ended, Outcome};
 use crate::EngineError;
 use crate::planning::base::identity_of;
-use crate::planning::base::kind_of;
+use crate::planning::base::{Key, kind_of};
 use crate::planning::decide::owned_after;
 
 /// Closes an operation: nothing of it is under way any more.
@@ -100,11 +100,20 @@ fn snapshot(executor: &Executor<'_>, serial: u64) -> Snapshot {
     let plan = executor.plan();
     let mut snapshot = executor.base().snapshot.clone();
     snapshot.plugins.extend(plan.body.plugins.clone());
-    for (address, change) in &plan.body.records {
-        if let Some(old) = &change.renamed_from {
-            snapshot.objects.remove(old);
-        }
-        snapshot.objects.insert(address.clone(), change.record.clone());
+    // All are taken out before any is put back: two may have changed names with each other.
+    let records: Vec<(Address, Recorded)> = plan
+        .body
+        .records
+        .iter()
+        .map(|(address, change)| {
+            let old = snapshot.objects.remove(change.renamed_from.as_ref().unwrap_or(address));
+            let undo = old.and_then(|old| old.undo);
+            (address.clone(), Recorded { undo, ..change.record.clone() })
+        })
+        .collect();
+    for (address, recorded) in records {
+        keep_replaced(&mut snapshot, &address, &recorded, serial);
+        snapshot.objects.insert(address, recorded);
     }
     for address in &plan.body.retain {
         if let Some(recorded) = snapshot.objects.remove(address) {
@@ -165,7 +174,10 @@ fn record_object(
             return;
         }
     };
-    if let Some(old) = &step.renamed_from {
+    if let Some(old) = &step.renamed_from
+        // By now another object may have that address.
+        && snapshot.objects.get(old).is_some_and(|r| Key::of(old, r) == Key::of_step(step))
+    {
         snapshot.objects.remove(old);
     }
     let identity = kind_of(executor.context(), &step.plugin, &step.address)
@@ -199,7 +211,9 @@ fn record_object(
         snapshot.objects.insert(step.address.clone(), recorded);
     } else {
         snapshot.objects.remove(&step.address);
-        snapshot.retained.push(Retained { address: step.address.clone(), since: serial, recorded });
+        // An address that was made up for the plan alone is nobody's.
+        let address = step.renamed_from.clone().unwrap_or_else(|| step.address.clone());
+        snapshot.retained.push(Retained { address, since: serial, recorded });
     }
 }
 

@@ -421,17 +421,16 @@ impl Crew<'_> {
         let Some(provider) = self.context.providers.get(plugin) else {
             return Ok(Some(Err(Failure::Precondition("its plugin is not loaded".to_owned()))));
         };
-        let mut left = self.interrupt.clone();
         loop {
             let progress = tokio::select! {
                 biased;
-                () = left.left() => return Ok(None),
                 progress = async {
                     match &poll {
                         None => provider.apply(call).await,
                         Some(token) => provider.poll(call, token).await,
                     }
                 } => progress,
+                () = self.given_up() => return Ok(None),
             };
             let wait = match progress {
                 Ok(Progress::Done(document)) => return Ok(Some(Ok(document.value))),
@@ -469,6 +468,20 @@ impl Crew<'_> {
                 return Ok(None);
             }
             self.lock.check().await?;
+        }
+    }
+
+    /// Returns when a call in flight is to be left as it is: at the second interruption, or where
+    /// it has not come back for a while after the first.
+    async fn given_up(&self) {
+        let (mut parked, mut left) = (self.interrupt.clone(), self.interrupt.clone());
+        let patience = async {
+            parked.parked().await;
+            self.context.clock.sleep(PATIENCE).await;
+        };
+        tokio::select! {
+            () = left.left() => {}
+            () = patience => {}
         }
     }
 
@@ -511,6 +524,10 @@ impl Crew<'_> {
         Ok(document)
     }
 }
+
+/// How long a call in flight may take to come back after a person interrupted: CI services kill what
+/// has not ended after some seconds. `resume` looks how it ended.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long to wait before a poll that failed is made again.
 const POLL_AGAIN_MS: u32 = 2_000;

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use relctl_plan::{
-    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, Entry, EntryKind, Expectation,
-    Graph, Map, Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary,
-    Template, Value, Verb, diff, owned_paths,
+    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, Entry, Expectation, Graph, Map,
+    Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary, Template,
+    Value, Verb, diff, owned_paths,
 };
 
-use super::base::{Base, Found, read_entry};
+use super::base::{Base, Found};
+use super::comeback;
 use super::decide::{Decision, expect_field, owned_part, value_at};
 use super::goal::Goals;
 use super::leaving::{Leaving, plan_leaving};
@@ -85,7 +86,7 @@ pub(crate) async fn build(
         body.notes.extend(further);
     }
     if body.kind == PlanKind::Apply {
-        body.risks.splice(0..0, comeback_risk(context, base, &body).await?);
+        body.risks.splice(0..0, comeback::risk(context, base, &body).await?);
     }
     Ok(Plan::new(body, meta)?)
 }
@@ -238,7 +239,13 @@ fn records(pipeline: &Pipeline<'_>) -> BTreeMap<Address, relctl_plan::RecordChan
 /// Objects that a revert stops managing and that have nothing to go back to.
 fn let_go<'p>(pipeline: &'p Pipeline<'_>) -> impl Iterator<Item = Address> + 'p {
     let gone = |item: &&Item<'_>| matches!(item.decision, Decision::LetGo);
-    pipeline.items.iter().filter(gone).map(|item| item.goal.address.clone())
+    // Under the address that it is recorded at: its goal's may be made up.
+    let address = |item: &'p Item<'_>| match &item.found {
+        Some(found) if found.retained => None,
+        Some(found) => Some(found.address.clone()),
+        None => Some(item.goal.address.clone()),
+    };
+    pipeline.items.iter().filter(gone).filter_map(address)
 }
 
 fn summarise(pipeline: &Pipeline<'_>, steps: &[Step]) -> Summary {
@@ -356,39 +363,4 @@ fn plugin_risks(base: &Base, body: &Body) -> Vec<Risk> {
         })
     });
     changed.collect()
-}
-
-/// Says so if the plan would bring back what the newest entry, a revert, took away.
-async fn comeback_risk(
-    context: Context<'_>,
-    base: &Base,
-    body: &Body,
-) -> Result<Option<Risk>, EngineError> {
-    let Some(entry) = base.entry.as_ref().filter(|entry| entry.kind == EntryKind::Revert) else {
-        return Ok(None);
-    };
-    let (undone, snapshot) = read_entry(context, entry.parent.as_ref()).await?;
-    let Some(undone) = undone else { return Ok(None) };
-    let comes_back = |step: &&Step| {
-        step.verb.is_mutation()
-            && !step.changes.is_empty()
-            && snapshot.objects.get(&step.address).is_some_and(|recorded| {
-                step.changes.iter().all(|change| {
-                    !change.unknown
-                        && value_at(&recorded.observed, &change.path) == change.after.as_ref()
-                })
-            })
-    };
-    let count = body.steps.iter().filter(comes_back).count();
-    let same_version = undone.version == body.version && body.has_mutations();
-    if count == 0 && !same_version {
-        return Ok(None);
-    }
-    Ok(Some(Risk {
-        severity: Severity::PointOfNoReturn,
-        message: format!(
-            "brings back what the revert #{} took away: {} #{} ({count} step(s) as they were then)",
-            entry.serial, undone.version, undone.serial
-        ),
-    }))
 }

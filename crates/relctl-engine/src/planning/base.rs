@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use relctl_plan::{
-    Address, Description, Digest, Document, Entry, Head, Instance, Kind, Map, Recorded, Snapshot,
-    digest_of,
+    Address, Description, Digest, Document, Entry, Head, Instance, Kind, Map, Plan, Recorded,
+    Snapshot, Step, StepId, digest_of,
 };
 
+use crate::revert::sealed_undos;
 use crate::{Context, EngineError, LedgerError};
 
 /// The ledger as it was when planning began.
@@ -14,6 +15,8 @@ pub(crate) struct Base {
     pub(crate) head: Head,
     pub(crate) entry: Option<Entry>,
     pub(crate) snapshot: Snapshot,
+    /// Reverts, while they are applied: what is sealed of the undo of each step.
+    pub(crate) sealed: HashMap<StepId, Document>,
     by_identity: HashMap<String, Known>,
 }
 
@@ -52,7 +55,25 @@ impl Base {
                 by_identity.insert(key, Known::Managed(address.clone()));
             }
         }
-        Ok(Self { head, entry, snapshot, by_identity })
+        Ok(Self { head, entry, snapshot, sealed: HashMap::new(), by_identity })
+    }
+
+    /// The base that `head` names, to apply `plan` on.
+    pub(crate) async fn to_apply(
+        context: Context<'_>,
+        head: Head,
+        plan: &Plan,
+    ) -> Result<Self, EngineError> {
+        let base = Self::at(context, head).await?;
+        let sealed = sealed_undos(context, &base.head, plan).await?;
+        Ok(Self { sealed, ..base })
+    }
+
+    /// Whether the object is managed or retained.
+    pub(crate) fn knows(&self, key: &Key) -> bool {
+        let managed = self.snapshot.objects.iter();
+        let retained = self.snapshot.retained.iter().map(|r| (&r.address, &r.recorded));
+        managed.chain(retained).any(|(address, recorded)| Key::of(address, recorded) == *key)
     }
 
     /// The record of the object with this identity, under whatever address; where the address is
@@ -126,8 +147,16 @@ pub(crate) struct Key(String);
 
 impl Key {
     pub(crate) fn of(address: &Address, recorded: &Recorded) -> Self {
-        let by_identity = recorded_key(address, recorded);
-        Self(by_identity.unwrap_or_else(|| format!("{}\n{address}", recorded.plugin)))
+        Self::new(&recorded.plugin, address, &recorded.identity)
+    }
+
+    pub(crate) fn of_step(step: &Step) -> Self {
+        Self::new(&step.plugin, &step.address, &step.identity)
+    }
+
+    fn new(plugin: &str, address: &Address, identity: &Map) -> Self {
+        let by_identity = identity_key(plugin, address, identity);
+        Self(by_identity.unwrap_or_else(|| format!("{plugin}\n{address}")))
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use relctl_plan::{
     Address, Assessment, Before, Diagnostic, Document, Expectation, FieldChange, Kind, Lifecycle,
     Map, Path, RecordChange, Recorded, Reversal, Risk, Role, RunOutcome, RunPolicy, Severity, Step,
-    StepId, Template, Value, Verb, diff, digest_of, overlay, owned_paths, select,
+    StepId, Template, Undo, Value, Verb, diff, digest_of, overlay, owned_paths, select,
 };
 
 use super::base::Found;
@@ -76,7 +76,7 @@ fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
         reversal: Reversal::Exact,
         risks: Vec::new(),
         notes: Vec::new(),
-        undo: goal.back.as_ref().and_then(|back| back.undo.clone()),
+        undo: undo_of(item).map(Undo::without_sealed),
         depends_on: goal.edges().into_iter().collect(),
         lifecycle: goal.lifecycle.clone(),
         on_revert: goal.on_revert,
@@ -91,6 +91,11 @@ fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
         when: None,
         blocking: None,
     }
+}
+
+/// What the step that is undone recorded for its plugin.
+fn undo_of(item: &Item<'_>) -> Option<Undo> {
+    item.goal.back.as_ref().and_then(|back| back.undo.clone())
 }
 
 /// Ownership worked out for a resource.
@@ -286,16 +291,18 @@ fn draft(item: &Item<'_>, step: Step, observed: Option<&Map>) -> Draft {
         observed: observed.cloned(),
         desired: Some(step.desired.clone()),
         paths: step.changes.iter().map(|change| change.path.clone()).collect(),
-        undo: step.undo.clone(),
+        undo: undo_of(item),
     };
     Draft { step, change }
 }
 
 /// Completes a step with what its plugin says; returns it with what references to it stand for.
+/// `seals`: whether the ledger keeps what is sealed of an undo.
 pub(crate) fn finish(
     item: &Item<'_>,
     draft: Draft,
     assessment: &Assessment,
+    seals: bool,
 ) -> Result<(Decision, Document), Diagnostic> {
     let Draft { mut step, change } = draft;
     if assessment.replace && step.verb == Verb::Update {
@@ -310,6 +317,13 @@ pub(crate) fn finish(
         });
     }
     merge_assessment(&mut step, assessment, item.goal.undo_inputs.is_some());
+    if !seals && assessment.undo.as_ref().is_some_and(|undo| undo.sealed.is_some()) {
+        step.notes.push(
+            "going back relies on the cloud still having what is there now: this ledger is not \
+             encrypted, so a copy that may hold secrets is not kept"
+                .to_owned(),
+        );
+    }
     for path in &assessment.relies_on {
         expect_field(&mut step.expects, change.observed.as_ref(), path);
     }
@@ -574,13 +588,14 @@ fn record_change(
         lifecycle: step.lifecycle.clone(),
         on_revert: step.on_revert,
         before: step.before.clone(),
+        undo: None,
         ..recorded.clone()
     };
     let reason = if step.renamed_from.is_some() {
         "it has a new name"
     } else if owned_paths(&recorded.desired, &item.kind.fields) != paths {
         "other fields are managed"
-    } else if record != *recorded {
+    } else if record != (Recorded { undo: None, ..recorded.clone() }) {
         "it is declared in another way"
     } else {
         return None;

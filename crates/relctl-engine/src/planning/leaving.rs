@@ -10,7 +10,7 @@ use relctl_plan::{
 use super::base::{Base, kind_of};
 use super::calls::by_plugin;
 use super::decide::{expect_field, merge_assessment, value_at};
-use super::goal::{Fate, Goals};
+use super::goal::{Fate, Fates, Goals};
 use super::pipeline::{Pipeline, assess_all};
 use crate::{Change, Context, EngineError, ObjectError, Subject};
 
@@ -42,15 +42,32 @@ pub(crate) async fn plan_leaving(
     let (going, staying): (Vec<_>, Vec<_>) = candidates(base, pipeline, goals)
         .into_iter()
         .partition(|candidate| candidate.fate != Fate::Retain);
-    for candidate in staying.into_iter().filter(|candidate| !candidate.retained) {
-        leaving
-            .notes
-            .push(format!("{} is no longer managed here and stays as it is", candidate.address));
-        leaving.retain.push(candidate.address);
-    }
+    let staying = staying.into_iter().filter(|candidate| !candidate.retained);
+    leaving.retain.extend(staying.map(|candidate| candidate.address));
+    leaving.notes.extend(removed_in_vain(base, goals));
     delete_all(context, going, &mut leaving).await?;
     undo_all(context, base, goals, &mut leaving).await?;
     Ok(leaving)
+}
+
+/// What the release file removes and the ledger does not know: it is gone by now, or misspelled.
+fn removed_in_vain(base: &Base, goals: &Goals) -> Vec<String> {
+    let Fates::Named(fates) = &goals.fates else { return Vec::new() };
+    let snapshot = &base.snapshot;
+    let is_known = |address: &&Address| {
+        snapshot.objects.contains_key(*address)
+            || snapshot.retained.iter().any(|retained| retained.address == **address)
+    };
+    fates
+        .keys()
+        .filter(|address| !is_known(address))
+        .map(|address| {
+            format!(
+                "[removed.{address}] removes nothing: relctl has no record of it; if it is gone by \
+                 now, the table can go too"
+            )
+        })
+        .collect()
 }
 
 fn candidates(base: &Base, pipeline: &Pipeline<'_>, goals: &Goals) -> Vec<Candidate> {
@@ -270,9 +287,16 @@ fn undo_step(base: &Base, key: &str, run: &Run, inputs: &Map, desired: Document)
 fn subject(address: &Address, recorded: &Recorded) -> Subject {
     Subject {
         address: address.clone(),
-        desired: Some(Document::known(recorded.desired.clone())),
+        desired: Some(named(recorded)),
         prior: Some(recorded.observed.clone()),
     }
+}
+
+/// What is owned of an object, with its identity: one that was let go may own nothing any more.
+fn named(recorded: &Recorded) -> Document {
+    let mut desired = recorded.identity.clone();
+    desired.extend(recorded.desired.clone());
+    Document::known(desired)
 }
 
 fn bare_step(address: &Address, verb: Verb, recorded: &Recorded) -> Step {
@@ -280,7 +304,7 @@ fn bare_step(address: &Address, verb: Verb, recorded: &Recorded) -> Step {
         plugin: recorded.plugin.clone(),
         identity: recorded.identity.clone(),
         inputs: recorded.inputs.clone(),
-        desired: Document::known(recorded.desired.clone()),
+        desired: named(recorded),
         depends_on: recorded.depends_on.clone(),
         lifecycle: recorded.lifecycle.clone(),
         existed: recorded.existed,

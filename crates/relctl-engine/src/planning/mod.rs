@@ -7,6 +7,7 @@
 pub(crate) mod assemble;
 pub(crate) mod base;
 pub(crate) mod calls;
+mod comeback;
 pub(crate) mod decide;
 pub(crate) mod goal;
 mod leaving;

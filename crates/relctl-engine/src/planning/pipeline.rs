@@ -327,11 +327,12 @@ impl<'a> Pipeline<'a> {
         let changes: Vec<_> =
             drafts.iter().map(|(_, d)| (d.step.plugin.clone(), d.change.clone())).collect();
         let answers = assess_all(self.context, changes).await?;
+        let seals = self.context.ledger.is_encrypted();
         let mut unanswered = Vec::new();
         for ((index, draft), answer) in drafts.into_iter().zip(answers) {
             let Some(item) = self.items.get(index) else { continue };
             match answer {
-                Ok(assessment) => match finish(item, draft, &assessment) {
+                Ok(assessment) => match finish(item, draft, &assessment, seals) {
                     Ok((decision, bound)) => {
                         self.settle(index, decision);
                         if let Some(item) = self.items.get_mut(index) {

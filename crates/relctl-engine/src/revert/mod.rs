@@ -7,15 +7,15 @@ mod since;
 mod target;
 mod way_back;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use relctl_plan::{Address, Meta, Origin, Plan, PlanKind};
+use relctl_plan::{Address, Document, Head, Meta, Origin, Plan, PlanKind, StepId};
 
 use self::since::Since;
 use self::target::{History, choose};
 use self::way_back::{Sources, goals_of};
 use crate::planning::assemble::{Title, build};
-use crate::planning::base::{Base, read_entry};
+use crate::planning::base::{Base, Key, read_entry};
 use crate::planning::{refuse_interrupted, with_in_force};
 use crate::{Context, EngineError};
 
@@ -27,11 +27,12 @@ pub enum RevertTarget {
     /// Before the first entry.
     Start,
     Serial(u64),
-    /// The newest verified entry of a version, or an entry's hash prefix.
+    /// An entry's serial, the newest verified entry of a version, or an entry's hash prefix.
     Named(String),
 }
 
-/// Finds the entry that `target` means.
+/// Finds the entry that `target` means. While an operation is open it is the one from where that
+/// operation's entry will be.
 pub async fn find_target(
     context: Context<'_>,
     target: &RevertTarget,
@@ -53,7 +54,8 @@ pub async fn plan_revert(
     let history = History::read(context, &base.head).await?;
     let origin = choose(&history, target)?;
     let (entry, goal_snapshot) = read_entry(context, origin.entry.as_ref()).await?;
-    let since = Since::read(context, &history, origin.serial).await?;
+    let mut since = Since::read(context, &history, origin.serial).await?;
+    since.add_deleted(context, &history, (origin.serial, &goal_snapshot)).await?;
     let target_plan = match &entry {
         Some(entry) => Some(context.ledger.plan(&entry.plan).await?),
         None => None,
@@ -76,4 +78,25 @@ pub async fn plan_revert(
     let mut plan = build(context, &base, back.goals, title, back.risks, meta).await?;
     plan.body.notes.extend(back.notes);
     Ok(Plan::new(plan.body, plan.meta)?)
+}
+
+/// What is sealed of the undo that each step of a revert takes along. It is in no plan: only an
+/// encrypted ledger has it.
+pub(crate) async fn sealed_undos(
+    context: Context<'_>,
+    head: &Head,
+    plan: &Plan,
+) -> Result<HashMap<StepId, Document>, EngineError> {
+    let PlanKind::Revert { target } = &plan.body.kind else { return Ok(HashMap::new()) };
+    if !context.ledger.is_encrypted() {
+        return Ok(HashMap::new());
+    }
+    let history = History::read(context, head).await?;
+    let since = Since::read(context, &history, target.serial).await?;
+    let steps = plan.body.steps.iter().filter(|step| step.undo.is_some());
+    let sealed = steps.filter_map(|step| {
+        let undo = since.objects.get(&Key::of_step(step))?.undo.as_ref()?;
+        Some((step.id.clone(), undo.sealed.clone()?))
+    });
+    Ok(sealed.collect())
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relctl_plan::{Address, Before, Path, Recorded, Snapshot, Undo, Value, owned_paths};
+use relctl_plan::{
+    Address, Before, EntryKind, Path, Plan, Recorded, Retained, Role, Snapshot, Step, Undo, Value,
+    Verb, owned_paths,
+};
 
 use super::target::History;
 use crate::planning::base::{Key, kind_of};
@@ -26,6 +29,8 @@ pub(super) struct Touched {
     pub(super) fields: BTreeMap<Path, OwnedField>,
     /// What the first step of these entries recorded for its plugin.
     pub(super) undo: Option<Undo>,
+    /// The first of these entries was a revert that made it anew: it was not there before.
+    pub(super) is_remade: bool,
     changed: bool,
     /// The object as the last of these entries recorded it.
     pub(super) last: Option<(Address, Recorded)>,
@@ -51,9 +56,71 @@ impl Since {
             for touched in since.objects.values_mut() {
                 touched.fields.values_mut().for_each(|field| field.owned_now = false);
             }
-            since.add(context, &snapshot, entry.serial)?;
+            let revert = match entry.kind {
+                EntryKind::Apply => None,
+                EntryKind::Revert => Some(Reverting::of(&context.ledger.plan(&entry.plan).await?)),
+            };
+            since.add(context, &snapshot, entry.serial, revert.as_ref())?;
         }
         Ok(since)
+    }
+
+    /// Adds what the target retained and a later entry deleted, made anew since or not: as far as
+    /// relctl had owned it, it goes back to what it was.
+    pub(super) async fn add_deleted(
+        &mut self,
+        context: Context<'_>,
+        history: &History,
+        (serial, target): (u64, &Snapshot),
+    ) -> Result<(), EngineError> {
+        let mut retained: BTreeMap<Key, &Retained> = target
+            .retained
+            .iter()
+            .map(|retained| (Key::of(&retained.address, &retained.recorded), retained))
+            .collect();
+        for (_, entry) in history.entries.iter().filter(|(_, entry)| entry.serial > serial) {
+            if retained.is_empty() {
+                break;
+            }
+            let plan = context.ledger.plan(&entry.plan).await?;
+            for step in plan.body.steps.iter().filter(|step| step.verb == Verb::Delete) {
+                let key = Key::of_step(step);
+                let Some(Retained { address, recorded, .. }) = retained.remove(&key) else {
+                    continue;
+                };
+                let kind = kind_of(context, &recorded.plugin, address)?;
+                let touched = self.objects.entry(key).or_default();
+                for path in owned_paths(&recorded.desired, &kind.fields) {
+                    let before = retained_value(recorded, &path);
+                    let new =
+                        || OwnedField { before: Before::Absent, wrote: None, owned_now: false };
+                    touched.fields.entry(path).or_insert_with(new).before = before;
+                }
+                touched.last.get_or_insert_with(|| (address.clone(), recorded.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a revert wrote into objects that it then let go.
+    fn add_let_go(&mut self, snapshot: &Snapshot, serial: u64, revert: &Reverting) {
+        for retained in snapshot.retained.iter().filter(|retained| retained.since == serial) {
+            let key = Key::of(&retained.address, &retained.recorded);
+            let Some(step) = revert.steps.get(&key).filter(|step| !step.managed) else { continue };
+            let touched = self.objects.entry(key).or_default();
+            for change in step.changes.iter().filter(|change| !change.unknown) {
+                let wrote = change.after.clone();
+                match touched.fields.get_mut(&change.path) {
+                    Some(field) => field.wrote = wrote,
+                    None => {
+                        let before = change.before.clone().map_or(Before::Absent, Before::Value);
+                        let field = OwnedField { before, wrote, owned_now: false };
+                        touched.fields.insert(change.path.clone(), field);
+                    }
+                }
+            }
+            touched.last = Some((retained.address.clone(), retained.recorded.clone()));
+        }
     }
 
     fn add(
@@ -61,10 +128,15 @@ impl Since {
         context: Context<'_>,
         snapshot: &Snapshot,
         serial: u64,
+        revert: Option<&Reverting>,
     ) -> Result<(), EngineError> {
         for (address, recorded) in &snapshot.objects {
             let kind = kind_of(context, &recorded.plugin, address)?;
-            let touched = self.objects.entry(Key::of(address, recorded)).or_default();
+            let key = Key::of(address, recorded);
+            let step = revert.and_then(|revert| revert.steps.get(&key));
+            let is_remade = step.is_some_and(|step| step.verb == Verb::Create);
+            let new = || Touched { is_remade, ..Touched::default() };
+            let touched = self.objects.entry(key).or_insert_with(new);
             for path in owned_paths(&recorded.desired, &kind.fields) {
                 let wrote = value_at(&recorded.observed, &path).cloned();
                 match touched.fields.get_mut(&path) {
@@ -73,7 +145,11 @@ impl Since {
                         field.owned_now = true;
                     }
                     None => {
-                        let before = recorded.before.get(&path).cloned().unwrap_or(Before::Absent);
+                        // A revert takes over what was before the release that it goes back to.
+                        let before = match revert {
+                            Some(_) => before_step(step, &path, wrote.as_ref()),
+                            None => recorded.before.get(&path).cloned().unwrap_or(Before::Absent),
+                        };
                         touched.fields.insert(path, OwnedField { before, wrote, owned_now: true });
                     }
                 }
@@ -84,8 +160,47 @@ impl Since {
                 touched.undo.clone_from(&recorded.undo);
             }
         }
+        if let Some(revert) = revert {
+            self.add_let_go(snapshot, serial, revert);
+        }
         let runs = snapshot.runs.iter().filter(|(_, run)| run.serial == serial);
         self.runs.extend(runs.map(|(key, _)| key.clone()));
         Ok(())
     }
+}
+
+/// What a field of an object held when it was retained.
+fn retained_value(recorded: &Recorded, path: &Path) -> Before {
+    let Some(value) = value_at(&recorded.observed, path).cloned() else { return Before::Absent };
+    match recorded.inputs.reference_at(path) {
+        Some(reference) => Before::Reference { reference: format!("${{{reference}}}"), value },
+        None => Before::Value(value),
+    }
+}
+
+/// The steps of a revert, by object.
+struct Reverting {
+    steps: BTreeMap<Key, Step>,
+}
+
+impl Reverting {
+    fn of(plan: &Plan) -> Self {
+        let resources = plan.body.steps.iter().filter(|step| step.address.role() == Role::Resource);
+        Self { steps: resources.map(|step| (Key::of_step(step), step.clone())).collect() }
+    }
+}
+
+/// What a field was just before a step that left `wrote` in it.
+fn before_step(step: Option<&Step>, path: &Path, wrote: Option<&Value>) -> Before {
+    let changes = step.map(|step| step.changes.as_slice()).unwrap_or_default();
+    let Some(change) = changes.iter().find(|change| change.path.contains(path)) else {
+        return wrote.cloned().map_or(Before::Absent, Before::Value);
+    };
+    let below: Path = path.segments().skip(change.path.segments().len()).collect();
+    let before = match &change.before {
+        Some(Value::Object(map)) if !below.is_root() => value_at(map, &below).cloned(),
+        Some(value) if below.is_root() => Some(value.clone()),
+        _ => None,
+    };
+    before.filter(|value| !value.is_null()).map_or(Before::Absent, Before::Value)
 }

@@ -8,6 +8,8 @@ use crate::{Context, EngineError};
 /// The entries from the newest to the first.
 pub(super) struct History {
     pub(super) entries: Vec<(Digest, Entry)>,
+    /// Whether an operation is open: a revert settles it first, and goes back from its entry.
+    is_open: bool,
 }
 
 impl History {
@@ -19,7 +21,7 @@ impl History {
             next.clone_from(&entry.parent);
             entries.push((digest, entry));
         }
-        Ok(Self { entries })
+        Ok(Self { entries, is_open: head.operation.is_some() })
     }
 
     /// Whether a later, successful revert went back over the entry with this serial.
@@ -36,6 +38,9 @@ impl History {
 /// Finds the entry that `target` means.
 pub(super) fn choose(history: &History, target: &RevertTarget) -> Result<Origin, EngineError> {
     let Some((_, newest)) = history.entries.first() else {
+        if history.is_open && matches!(target, RevertTarget::Previous | RevertTarget::Start) {
+            return Ok(start());
+        }
         return Err(nothing("nothing was ever applied", "`relctl plan` shows what would be"));
     };
     let chosen = match target {
@@ -59,7 +64,8 @@ pub(super) fn choose(history: &History, target: &RevertTarget) -> Result<Origin,
 }
 
 fn previous(history: &History, newest: &Entry) -> Result<Origin, EngineError> {
-    if newest.kind == EntryKind::Revert && newest.outcome == EntryOutcome::Succeeded {
+    let is_revert = newest.kind == EntryKind::Revert && newest.outcome == EntryOutcome::Succeeded;
+    if is_revert && !history.is_open {
         return Err(nothing(
             &format!(
                 "the newest entry, #{}, is a revert already: {} runs",
@@ -68,13 +74,15 @@ fn previous(history: &History, newest: &Entry) -> Result<Origin, EngineError> {
             "to go further back, name an entry: `relctl revert --to SERIAL`; `relctl log` lists them",
         ));
     }
-    let earlier = history.entries.iter().skip(1);
-    let good = earlier
-        .into_iter()
+    let before = usize::from(!history.is_open);
+    let good = history
+        .entries
+        .iter()
+        .skip(before)
         .find(|(_, entry)| entry.is_good() && !history.was_reverted(entry.serial));
     match good {
         Some((digest, entry)) => Ok(origin(digest, entry)),
-        None if history.entries.len() == 1 => Ok(start()),
+        None if history.entries.len() == before => Ok(start()),
         None => Err(nothing(
             "no earlier entry succeeded and was verified",
             "choose one yourself with `relctl revert --to SERIAL`, or go back to before the first \
@@ -83,8 +91,12 @@ fn previous(history: &History, newest: &Entry) -> Result<Origin, EngineError> {
     }
 }
 
-/// An entry by version, the newest good one, or by hash prefix.
+/// An entry by serial, by version, the newest good one, or by hash prefix.
 fn named<'h>(history: &'h History, name: &str) -> Result<&'h (Digest, Entry), EngineError> {
+    let serial = name.parse::<u64>().ok();
+    if let Some(found) = history.entries.iter().find(|(_, entry)| Some(entry.serial) == serial) {
+        return Ok(found);
+    }
     let of_version = || history.entries.iter().filter(|(_, entry)| entry.version == name);
     if let Some(found) = of_version().find(|(_, entry)| entry.is_good()) {
         return Ok(found);

@@ -65,16 +65,25 @@ pub(super) fn goals_of(context: Context<'_>, sources: Sources<'_>) -> Result<Bac
         let Some(touched) = since.objects.get(&key).filter(|_| !had.contains(&key)) else {
             continue;
         };
-        if recorded.existed || was_retained.contains(&key) {
+        let was_there = recorded.existed && !touched.is_remade;
+        if was_there || was_retained.contains(&key) {
             going.push(Going { address, recorded, touched: Some(touched), managed: false });
         } else if is_deleted(context, address, recorded, sources, &mut back)? {
             fates.insert(key, Fate::DeleteIfUntouched);
         }
     }
     back.goals.fates = Fates::Known(fates);
-    going.extend(deleted_since(base, since, &had));
+    going.extend(deleted_since(base, since, &had, &was_retained));
     let mut taken: BTreeSet<Address> = BTreeSet::new();
-    let reachable: BTreeSet<&Address> = going.iter().map(|going| going.address).collect();
+    let mut reachable: BTreeSet<&Address> = BTreeSet::new();
+    // An address that stands for two objects refers to the one that the target managed, or to none.
+    let mut twice: BTreeSet<&Address> = BTreeSet::new();
+    for going in &going {
+        if !reachable.insert(going.address) && !target.objects.contains_key(going.address) {
+            twice.insert(going.address);
+        }
+    }
+    reachable.retain(|address| !twice.contains(address));
     for going in &going {
         let mut goal = goal_of(context, *going, &reachable)?;
         if !taken.insert(goal.address.clone()) {
@@ -88,19 +97,18 @@ pub(super) fn goals_of(context: Context<'_>, sources: Sources<'_>) -> Result<Bac
     Ok(back)
 }
 
-/// Objects that were there before relctl, were managed since, and were deleted: as far as relctl
-/// owned them, they come back.
+/// Objects that were there, before relctl or retained by the target, and were deleted since: as far
+/// as relctl owned them, they come back.
 fn deleted_since<'s>(
     base: &'s Base,
     since: &'s Since,
     had: &'s BTreeSet<Key>,
+    was_retained: &'s BTreeSet<Key>,
 ) -> impl Iterator<Item = Going<'s>> {
-    let managed = base.snapshot.objects.iter();
-    let retained = base.snapshot.retained.iter().map(|r| (&r.address, &r.recorded));
-    let known: BTreeSet<Key> = managed.chain(retained).map(|(a, r)| Key::of(a, r)).collect();
     since.objects.iter().filter_map(move |(key, touched)| {
         let (address, recorded) = touched.last.as_ref()?;
-        let gone = recorded.existed && !had.contains(key) && !known.contains(key);
+        let was_there = (recorded.existed && !touched.is_remade) || was_retained.contains(key);
+        let gone = was_there && !had.contains(key) && !base.knows(key);
         gone.then_some(Going { address, recorded, touched: Some(touched), managed: false })
     })
 }

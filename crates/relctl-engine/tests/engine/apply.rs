@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use relctl_engine::{EngineError, Interrupter, Refusal, ResumeMode, Silent, apply};
-use relctl_plan::{Digest, EntryOutcome, Failure, Outcome, Path};
+use relctl_engine::{EngineError, Interrupter, Observer, Refusal, ResumeMode, Silent, apply};
+use relctl_plan::{Digest, EntryOutcome, Event, Failure, Outcome, Path, Plan};
 use relctl_test::MemoryProvider;
 use serde_json::json;
 
@@ -172,10 +172,8 @@ async fn long_work_is_polled_and_can_be_parked_and_resumed() {
     site.cloud.take_long("resource.mem_thing.a", 5);
     let plan = site.plan(&wanted).await.unwrap();
     let (interrupter, interrupt) = Interrupter::new();
-    interrupter.raise();
-    let context = site.context();
-    // Asked to park before anything started: nothing starts.
-    let report = apply(context, &plan, &options(), &Silent, interrupt).await.unwrap();
+    let parks = At(|event| matches!(event, Event::StepProgress { .. }), interrupter);
+    let report = apply(site.context(), &plan, &options(), &parks, interrupt).await.unwrap();
     assert!(report.parked);
     assert_eq!(report.held.len(), 2);
     assert!(matches!(site.plan(&wanted).await, Err(EngineError::Interrupted { .. })));
@@ -183,6 +181,83 @@ async fn long_work_is_polled_and_can_be_parked_and_resumed() {
     assert_eq!((report.outcome, report.done.len()), (EntryOutcome::Succeeded, 2));
     let polls = site.cloud.log().iter().filter(|call| call.name == "poll").count();
     assert_eq!(polls, 5);
+}
+
+/// Interrupts at the events that the function picks.
+struct At(fn(&Event) -> bool, Interrupter);
+
+impl Observer for At {
+    fn plan(&self, _plan: &Plan) {}
+
+    fn event(&self, event: &Event) {
+        if self.0(event) {
+            self.1.raise();
+        }
+    }
+}
+
+#[tokio::test]
+async fn interrupted_before_it_began_nothing_is_opened() {
+    let site = Site::new();
+    let wanted = json!({ "resource.mem_thing.a": { "name": "a" }, "check.mem_check.gate": { "$": { "when": "before" } } });
+    let plan = site.plan(&release("v1", wanted)).await.unwrap();
+    // Neither while it waits for the lock, nor while it looks, nor while a gate is asked.
+    site.cloud.silence("check.mem_check.gate");
+    let (interrupter, interrupt) = Interrupter::new();
+    let options = options();
+    let applying = apply(site.context(), &plan, &options, &Silent, interrupt);
+    let interrupting = async {
+        while !site.cloud.log().iter().any(|call| call.name == "probe") {
+            tokio::task::yield_now().await;
+        }
+        interrupter.raise();
+    };
+    let (stopped, ()) = tokio::join!(applying, interrupting);
+    assert!(matches!(stopped, Err(EngineError::Stopped)), "{stopped:?}");
+    assert!(site.cloud.effects().is_empty());
+    assert_eq!(site.context().ledger.head().await.unwrap().operation, None);
+    assert_eq!(site.context().ledger.holder().await.unwrap(), None);
+
+    site.cloud.end_silence();
+    site.apply_plan(&plan).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_come_back_is_left_after_some_seconds() {
+    let site = Site::new();
+    let plan = site
+        .plan(&release("v1", json!({ "resource.mem_thing.a": { "name": "a" } })))
+        .await
+        .unwrap();
+    site.cloud.silence("resource.mem_thing.a");
+    let (interrupter, interrupt) = Interrupter::new();
+    let parks = At(|event| matches!(event, Event::StepStarted { .. }), interrupter);
+    let report = apply(site.context(), &plan, &options(), &parks, interrupt).await.unwrap();
+    assert!(report.parked, "{report:?}");
+    let waited = site.context().clock.monotonic_ms();
+    assert!((3_000..5_000).contains(&waited), "{waited} ms");
+
+    site.cloud.end_silence();
+    site.resume(ResumeMode::Go).await.unwrap();
+    assert_eq!(site.cloud.effects(), ["create resource.mem_thing.a"]);
+}
+
+#[tokio::test]
+async fn interrupted_while_checks_run_it_is_parked_and_resume_runs_them() {
+    let site = Site::new();
+    site.cloud.silence("check.mem_check.c");
+    let wanted = json!({ "resource.mem_thing.a": { "name": "a" }, "check.mem_check.c": {} });
+    let plan = site.plan(&release("v1", wanted)).await.unwrap();
+    let (interrupter, interrupt) = Interrupter::new();
+    let parks = At(|event| matches!(event, Event::StepDone { .. }), interrupter);
+    let report = apply(site.context(), &plan, &options(), &parks, interrupt).await.unwrap();
+    assert!(report.parked && report.entry.is_none(), "{report:?}");
+    assert_eq!(report.done.len(), 1);
+
+    site.cloud.end_silence();
+    let report = site.resume(ResumeMode::Go).await.unwrap();
+    assert_eq!((report.verified, report.entry.is_some()), (Some(true), true));
+    assert_eq!(site.cloud.effects(), ["create resource.mem_thing.a"]);
 }
 
 #[tokio::test]

@@ -240,4 +240,35 @@ proptest! {
             }
         });
     }
+
+    /// Releases and reverts in any order: each revert brings back what its target left.
+    #[test]
+    fn reverts_of_reverts_bring_back_what_their_targets_left(
+        existing in things(5),
+        ways in prop::collection::vec((things(8), prop::option::of(any::<prop::sample::Index>())), 2..8),
+    ) {
+        run(async {
+            let site = Site::new();
+            seed(&site, &existing);
+            let mut left = vec![state(&site)];
+            let mut gone: Vec<(u8, Thing)> = Vec::new();
+            for (number, (things, back)) in ways.iter().enumerate() {
+                let serial = site.context().ledger.head().await.unwrap().serial;
+                match back.map(|choice| choice.index(left.len())) {
+                    Some(target) if (target as u64) < serial => {
+                        site.revert(RevertTarget::Serial(target as u64)).await;
+                        assert_eq!(state(&site), left[target], "back to #{target} from #{serial}");
+                        gone.clear();
+                    }
+                    _ => {
+                        site.release(&build(&format!("v{number}"), things, &gone)).await;
+                        gone = things.iter().filter(|(name, _)| *name % 3 == 0 && !existing.contains_key(name)).map(|(n, t)| (*n, t.clone())).collect();
+                    }
+                }
+                if site.context().ledger.head().await.unwrap().serial > serial {
+                    left.push(state(&site));
+                }
+            }
+        });
+    }
 }

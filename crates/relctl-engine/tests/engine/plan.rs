@@ -312,3 +312,59 @@ async fn a_plan_is_the_same_bytes_whatever_does_not_matter() {
     site.cloud.poke("mem_thing", "a", "size", json!(3));
     assert_ne!(first.plan_id, site.plan(&wanted).await.unwrap().plan_id);
 }
+
+#[tokio::test]
+async fn removing_what_is_not_known_is_said() {
+    let site = Site::new();
+    site.release(&release("v1", json!({ "resource.mem_thing.a": { "name": "a" } }))).await;
+    let remove = |name: &str| {
+        let address = format!("resource.mem_thing.{name}");
+        release(
+            "v1",
+            json!({
+                "resource.mem_thing.keep": { "name": "keep" },
+                address: { "$": { "removed": "delete" } },
+            }),
+        )
+    };
+    let plan = site.plan(&remove("aa")).await.unwrap();
+    assert!(plan.body.notes[0].starts_with("[removed.resource.mem_thing.aa] removes nothing"));
+    site.release(&remove("a")).await;
+    let plan = site.plan(&remove("a")).await.unwrap();
+    assert!(!plan.body.has_changes());
+    assert_eq!(plan.body.notes.len(), 1, "{:?}", plan.body.notes);
+}
+
+#[tokio::test]
+async fn two_objects_may_change_names_with_each_other() {
+    let site = Site::new();
+    let at = |x: &str, y: &str, size: u32| {
+        let mut objects = json!({});
+        let own = json!({ "lifecycle": { "protect": true } });
+        objects[format!("resource.mem_thing.{x}")] = json!({ "name": "x", "size": size, "$": own });
+        objects[format!("resource.mem_thing.{y}")] = json!({ "name": "y", "size": size });
+        release("v1", objects)
+    };
+    site.release(&at("a", "b", 1)).await;
+    // In the ledger alone, with a step for each, and a third one that takes over an address.
+    for (x, y, size) in [("b", "a", 1), ("a", "b", 2), ("b", "c", 2), ("c", "b", 3)] {
+        let wanted = at(x, y, size);
+        site.release(&wanted).await;
+        let again = site.plan(&wanted).await.unwrap();
+        assert!(!again.body.has_changes(), "{x} {y} {size}: {:?}", steps(&again));
+        let head = site.context().ledger.head().await.unwrap().entry.unwrap();
+        let entry = site.context().ledger.entry(&head).await.unwrap();
+        let snapshot = site.context().ledger.snapshot(&entry.snapshot).await.unwrap();
+        let known: Vec<_> = snapshot
+            .objects
+            .iter()
+            .map(|(address, recorded)| {
+                (address.name(), recorded.identity["name"].clone(), recorded.is_protected())
+            })
+            .collect();
+        let mut expected = vec![(x, json!("x"), true), (y, json!("y"), false)];
+        expected.sort_by_key(|(name, ..)| *name);
+        assert_eq!(known, expected);
+        assert!(snapshot.retained.is_empty());
+    }
+}

@@ -1,6 +1,6 @@
 //! The way back.
 
-use relctl_engine::{EngineError, RevertTarget, find_target};
+use relctl_engine::{EngineError, ResumeMode, RevertTarget, find_target};
 use relctl_plan::{Outcome, Severity};
 use serde_json::{Value, json};
 
@@ -67,6 +67,34 @@ async fn a_release_that_comes_back_after_a_revert_says_so_first() {
     let (_, first) = plan.body.all_risks()[0];
     assert!(first.message.starts_with("brings back what the revert #3 took away"), "{first:?}");
     assert!(site.plan(&release("v3", things(3))).await.unwrap().body.risks.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_revert_took_away_is_remembered_over_later_releases() {
+    let site = Site::new();
+    let first = async |version: &str, size: u32| {
+        let plan = site.plan(&release(version, things(size))).await.unwrap();
+        plan.body.all_risks().first().map(|(_, risk)| risk.message.clone()).unwrap_or_default()
+    };
+    for (version, size) in [("v1", 1), ("v2", 2), ("v3", 3)] {
+        site.release(&release(version, things(size))).await;
+    }
+    site.revert(RevertTarget::Serial(1)).await;
+    // Each of the releases that were undone, not the newest alone.
+    for (version, size) in [("v2", 2), ("v3", 3)] {
+        let risk = first(version, size).await;
+        assert!(risk.starts_with("brings back what the revert #4 took away"), "{version}: {risk}");
+    }
+    // A later, unrelated release does not make it forgotten.
+    site.release(&release("v4", things(4))).await;
+    assert!(first("v3", 3).await.contains("took away: v3 #3"));
+    assert!(first("v3-again", 3).await.contains("took away: v3 #3"));
+    assert!(!first("v5", 5).await.contains("took away"));
+    // Who brought it back knew it then.
+    site.release(&release("v3", things(3))).await;
+    site.release(&release("v6", things(6))).await;
+    assert!(!first("v3", 3).await.contains("took away: v3"));
+    assert!(first("v2", 2).await.contains("took away: v2 #2"));
 }
 
 #[tokio::test]
@@ -174,4 +202,99 @@ async fn what_was_adopted_and_deleted_comes_back_as_far_as_it_was_owned() {
     assert!(report.failed.is_empty(), "{report:?}");
     let thing = &site.cloud.things()[&("mem_thing".to_owned(), "a".to_owned())];
     assert_eq!(thing["size"], 1);
+}
+
+#[tokio::test]
+async fn what_is_sealed_reaches_the_plugin_and_stands_in_no_plan() {
+    for encrypted in [true, false] {
+        let site = Site::new();
+        if encrypted {
+            site.ledger.encrypt();
+        }
+        site.cloud.put("mem_thing", "a", json!({ "size": 1, "text": "secret canary" }));
+        let plan = site.plan(&release("v1", things(2))).await.unwrap();
+        let warned = plan.body.steps[0].notes.iter().any(|note| note.contains("not encrypted"));
+        assert_eq!(warned, !encrypted);
+        site.apply_plan(&plan).await.unwrap();
+        // A new name changes the record alone; what is sealed goes along.
+        let renamed = json!({ "resource.mem_thing.b": { "name": "a", "size": 2 } });
+        let rename = site.plan(&release("v1", renamed)).await.unwrap();
+        assert_eq!(rename.body.records.len(), 1);
+        site.apply_plan(&rename).await.unwrap();
+
+        let back = site.plan_revert(RevertTarget::Start).await.unwrap();
+        assert!(rename.body.records.values().all(|change| change.record.undo.is_none()));
+        for plan in [&plan, &back] {
+            assert!(!serde_json::to_string(plan).unwrap().contains("canary"), "{plan:#?}");
+        }
+        site.cloud.clear_log();
+        site.apply_plan(&back).await.unwrap();
+        let unsealed = site.cloud.log().iter().any(|call| call.name == "unsealed");
+        assert_eq!(unsealed, encrypted);
+    }
+}
+
+#[tokio::test]
+async fn a_revert_that_is_taken_back_leaves_all_as_before_it() {
+    let site = Site::new();
+    let at = |name: &str, size: u32| json!({ "resource.mem_thing.page": { "name": name, "size": size, "text": name } });
+    site.release(&release("v1", at("one", 1))).await;
+    site.release(&release("v2", at("two", 2))).await;
+    let left = site.cloud.settled_things();
+    site.revert(RevertTarget::Serial(1)).await;
+    // What v1 made is there at #2 too, no longer managed: it is let go, not emptied.
+    let plan = site.plan_revert(RevertTarget::Serial(2)).await.unwrap();
+    assert_eq!(steps(&plan), ["create resource.mem_thing.page"]);
+    site.apply_plan(&plan).await.unwrap();
+    assert_eq!(site.cloud.settled_things(), left);
+    let head = site.context().ledger.head().await.unwrap().entry.unwrap();
+    let entry = site.context().ledger.entry(&head).await.unwrap();
+    let snapshot = site.context().ledger.snapshot(&entry.snapshot).await.unwrap();
+    let managed: Vec<_> = snapshot.objects.values().map(|r| r.identity["name"].clone()).collect();
+    assert_eq!(managed, ["two"]);
+    let retained: Vec<_> = snapshot
+        .retained
+        .iter()
+        .map(|r| (r.address.as_str(), r.recorded.identity["name"].clone()))
+        .collect();
+    assert_eq!(retained, [("resource.mem_thing.page", json!("one"))]);
+    // And from there on as ever.
+    assert!(!site.plan(&release("v2", at("two", 2))).await.unwrap().body.has_changes());
+}
+
+#[tokio::test]
+async fn from_an_open_operation_it_goes_back_to_what_is_in_force() {
+    let site = Site::new();
+    let target = async || find_target(site.context(), &RevertTarget::Previous).await;
+    let interrupted = async |version: &str, size: u32| {
+        let plan = site.plan(&release(version, things(size))).await.unwrap();
+        site.ledger.die_after(4);
+        assert!(site.apply_plan(&plan).await.is_err());
+        assert!(site.ledger.revive());
+        assert!(site.context().ledger.head().await.unwrap().operation.is_some());
+    };
+    interrupted("v1", 1).await;
+    assert_eq!(target().await.unwrap().serial, 0);
+    site.resume(ResumeMode::Go).await.unwrap();
+    interrupted("v2", 2).await;
+    assert_eq!(target().await.unwrap().serial, 1);
+    site.resume(ResumeMode::Stop).await.unwrap();
+    assert_eq!(target().await.unwrap().serial, 1);
+}
+
+#[tokio::test]
+async fn what_was_let_go_by_a_revert_still_goes_with_its_maker() {
+    let site = Site::new();
+    let page = json!({ "resource.mem_thing.page": { "name": "page" } });
+    site.release(&release("v1", page)).await;
+    site.release(&release("v2", json!({}))).await;
+    let more = json!({ "resource.mem_thing.page": { "name": "page", "text": "more" } });
+    site.release(&release("v3", more)).await;
+    // Only retained at #2: what v3 wrote goes, the object stays.
+    site.revert(RevertTarget::Serial(2)).await;
+    assert_eq!(site.cloud.things().len(), 1);
+    let plan = site.plan_revert(RevertTarget::Start).await.unwrap();
+    assert_eq!(steps(&plan), ["delete resource.mem_thing.page"], "{:#?}", plan.body);
+    site.apply_plan(&plan).await.unwrap();
+    assert!(site.cloud.things().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Risks: what a reader must see in the first ten seconds.
 
-use relctl_plan::Severity;
+use relctl_plan::{Address, Severity};
 
 use super::View;
 use crate::style::{Tone, severity_name};
@@ -19,18 +19,18 @@ impl View<'_> {
     /// Every risk, in the order of [`relctl_plan::Body::all_risks`]; the same risk of several
     /// steps once, with all their numbers.
     pub(crate) fn risks(&self) -> Vec<RiskLine> {
-        struct Group {
+        struct Group<'a> {
             severity: Severity,
             message: String,
             steps: Vec<usize>,
-            address: Option<String>,
+            addresses: Vec<&'a Address>,
         }
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<Group<'_>> = Vec::new();
         let mut places = std::collections::HashMap::new();
         for (step, risk) in self.plan.body.all_risks() {
-            let address = step.map(|step| step.address.to_string());
+            let address = step.map(|step| &step.address);
             // The same sentence about another object is the same risk.
-            let sentence = match &address {
+            let sentence = match address {
                 Some(address) => risk.message.replace(address.as_str(), "\0"),
                 None => risk.message.clone(),
             };
@@ -38,31 +38,42 @@ impl View<'_> {
             let key = (risk.severity, number.is_some(), sentence);
             let place = *places.entry(key).or_insert(groups.len());
             match groups.get_mut(place) {
-                Some(group) => group.steps.extend(number),
+                Some(group) => {
+                    group.steps.extend(number);
+                    group.addresses.extend(address);
+                }
                 None => groups.push(Group {
                     severity: risk.severity,
                     message: risk.message.clone(),
                     steps: number.into_iter().collect(),
-                    address,
+                    addresses: address.into_iter().collect(),
                 }),
             }
         }
         groups
             .into_iter()
             .map(|group| {
-                let Group { severity, message, mut steps, address } = group;
+                let Group { severity, message, mut steps, mut addresses } = group;
                 steps.sort_unstable();
                 steps.dedup();
-                let own = self.style.own_name();
-                let text = match (steps.as_slice(), address) {
+                let text = match (steps.as_slice(), addresses.first()) {
                     ([], _) | (_, None) => message,
-                    ([one], Some(address)) if message.contains(&address) => {
+                    ([one], Some(address)) if message.contains(address.as_str()) => {
                         format!("step {one}: {message}")
                     }
                     ([one], Some(address)) => format!("step {one}, {address}: {message}"),
-                    (many, Some(address)) => {
-                        let message = message.replace(&address, own);
-                        format!("steps {}: {message}", ranges(many, self.style))
+                    (many, Some(first)) => {
+                        let steps = ranges(many, self.style);
+                        let written = first.to_string();
+                        addresses.sort_unstable();
+                        addresses.dedup();
+                        let names = names(&addresses);
+                        if message.contains(&written) {
+                            let message = message.replace(&written, &format!("each of {names}"));
+                            format!("steps {steps}: {message}")
+                        } else {
+                            format!("steps {steps}, {names}: {message}")
+                        }
                     }
                 };
                 RiskLine { severity, steps, text: safe(&text).into_owned() }
@@ -91,5 +102,28 @@ impl View<'_> {
                 lines
             })
             .collect()
+    }
+}
+
+/// The objects as a shell would write them, `resource.local_file.{about, index}`; of many the rest is
+/// counted. They are sorted, so that those of one kind stand together.
+fn names(addresses: &[&Address]) -> String {
+    const NAMED: usize = 8;
+    let named = addresses.get(..NAMED).unwrap_or(addresses);
+    let parts: Vec<String> = named
+        .chunk_by(|a, b| (a.role(), a.kind()) == (b.role(), b.kind()))
+        .map(|alike| match alike {
+            [one] => one.to_string(),
+            many => {
+                let names: Vec<&str> = many.iter().map(|address| address.name()).collect();
+                let kind = many.first().map(|a| format!("{}.{}", a.role(), a.kind()));
+                format!("{}.{{{}}}", kind.unwrap_or_default(), names.join(", "))
+            }
+        })
+        .collect();
+    let listed = parts.join(", ");
+    match addresses.len() - named.len() {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
     }
 }

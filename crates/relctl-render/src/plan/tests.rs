@@ -182,7 +182,8 @@ fn twenty_services_fit_on_a_page() {
     healthflow v1.1.0 → production                                        in force: v1.0.0 #12, verified
 
     Risks
-      ! caution   steps 21–40: ‹name› runs both versions for a while
+      ! caution   steps 21–40: each of resource.aws_ecs_service.{svc_001, svc_002, svc_003, svc_004,
+                  svc_005, svc_006, svc_007, svc_008} and 12 more runs both versions for a while
 
     Steps
       1–20   + create  20 × resource.aws_ecs_task_definition
@@ -231,7 +232,8 @@ fn the_odd_one_out_is_not_folded() {
     healthflow v1.1.0 → production                                        in force: v1.0.0 #12, verified
 
     Risks
-      ! caution   steps 6–10: ‹name› runs both versions for a while
+      ! caution   steps 6–10: each of resource.aws_ecs_service.{svc_001, svc_002, svc_003, svc_004,
+                  svc_005} runs both versions for a while
 
     Steps
       1–5  + create  5 × resource.aws_ecs_task_definition

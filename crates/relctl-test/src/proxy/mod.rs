@@ -62,6 +62,25 @@ impl ProxiedCall {
     }
 }
 
+/// How many of these calls came one after another: the longest chain in which each began after the
+/// one before it was answered. With a delay that is long beside the machine's own, this is how many
+/// delays whoever called had to wait for.
+pub fn rounds(calls: &[ProxiedCall]) -> usize {
+    let mut spans: Vec<(Duration, Duration)> =
+        calls.iter().filter_map(|call| Some((call.ended?, call.begun))).collect();
+    // Of calls that overlap, the one that ends first leaves the most room for others.
+    spans.sort_unstable();
+    let mut rounds = 0;
+    let mut free_from = Duration::ZERO;
+    for (ended, begun) in spans {
+        if rounds == 0 || begun >= free_from {
+            rounds += 1;
+            free_from = ended;
+        }
+    }
+    rounds
+}
+
 type Answer = Box<dyn Fn(&ProxiedCall) -> Reply + Send + Sync>;
 type Rewrite = Box<dyn Fn(&ProxiedCall, &mut Reply) + Send + Sync>;
 
@@ -330,6 +349,24 @@ mod tests {
         assert!(send(&proxy, "UpdateService").ends_with(r#"{"seen":2}"#));
         assert!(send(&proxy, "RunTask").ends_with(r#"{"seen":3}"#));
         assert_eq!(proxy.calls()[0].ended, None);
+    }
+
+    #[test]
+    fn rounds_are_the_longest_chain() {
+        let call = |begun: u64, ended: Option<u64>| ProxiedCall {
+            service: String::new(),
+            operation: String::new(),
+            nth: 1,
+            body: String::new(),
+            begun: Duration::from_millis(begun),
+            ended: ended.map(Duration::from_millis),
+            status: None,
+        };
+        assert_eq!(rounds(&[]), 0);
+        assert_eq!(rounds(&[call(0, Some(10)), call(1, Some(9)), call(2, None)]), 1);
+        // One long call beside three short ones that follow each other.
+        let calls = [call(0, Some(90)), call(0, Some(10)), call(10, Some(20)), call(25, Some(30))];
+        assert_eq!(rounds(&calls), 3);
     }
 
     #[test]

@@ -55,6 +55,7 @@ async fn apply_file(
     path: &Path,
 ) -> Result<Exit, CommandError> {
     let plan = plan_file::read(path)?;
+    session.planned_for(plan.body.environment.as_deref());
     refuse_other_environment(session, &plan)?;
     approval.check(&plan)?;
     let ledger = Place::of_plan(session, &plan)?.open().await?;
@@ -97,7 +98,7 @@ fn refuse_other_environment(session: &Session, plan: &Plan) -> Result<(), Comman
                 ErrorKind::Stale,
                 format!("the plan was made for {planned}, not for `{wanted}`"),
             )
-            .hint(format!("nothing was changed; plan for it: relctl plan -e {wanted} -o FILE")))
+            .hint("nothing was changed; plan for it: relctl plan -o FILE"))
         }
         _ => Ok(()),
     }

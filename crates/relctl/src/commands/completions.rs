@@ -2,6 +2,7 @@
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::cli::Cli;
 use crate::context::Session;
@@ -20,6 +21,11 @@ pub(crate) struct CompletionsArgs {
 pub(crate) fn run(session: &Session, args: &CompletionsArgs) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "relctl", &mut script);
-    session.ui.data(&String::from_utf8_lossy(&script))?;
+    let script = String::from_utf8_lossy(&script);
+    if session.ui.json {
+        session.ui.document(&json!({ "shell": args.shell.to_string(), "script": script }))?;
+    } else {
+        session.ui.data(&script)?;
+    }
     Ok(Exit::Done)
 }

@@ -21,7 +21,7 @@ use crate::project::Project;
 #[command(after_help = "Examples:
   relctl plan -e production -o plan.json
   relctl plan --format markdown > comment.md
-  relctl plan --detailed-exitcode    # 0 nothing to do, 2 changes, 3 drift alone")]
+  relctl plan --detailed-exitcode    # 0 nothing to do, 2 changes, 3 only drift")]
 pub(crate) struct PlanArgs {
     /// Writes the plan to this file.
     #[arg(short, long, value_name = "FILE")]
@@ -29,7 +29,8 @@ pub(crate) struct PlanArgs {
     /// How to show it.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     format: PlanFormat,
-    /// Exits with 2 if the plan has changes, and with 3 if there is drift but no change.
+    /// Exits with 2 if the plan has changes, and with 3 if there is drift and no step changes
+    /// anything.
     #[arg(long)]
     detailed_exitcode: bool,
 }
@@ -73,11 +74,14 @@ pub(crate) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, Comm
 
 /// What `--detailed-exitcode` says.
 fn detailed(plan: &Plan) -> Exit {
-    if plan.body.has_changes() {
+    let body = &plan.body;
+    if body.has_mutations() {
         Exit::Changes
-    } else if plan.body.drift.is_empty() {
-        Exit::Done
-    } else {
+    } else if !body.drift.is_empty() {
         Exit::Drift
+    } else if body.has_changes() {
+        Exit::Changes
+    } else {
+        Exit::Done
     }
 }

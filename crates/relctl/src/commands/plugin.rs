@@ -162,7 +162,12 @@ async fn iam(session: &Session, plugins: &[String], phase: IamPhase) -> Result<E
     let mut grants = Vec::new();
     for plugin in plugins {
         let inspected = session.inspect(&path.find(plugin)?).await?;
-        grants.push(grants_for(&inspected.description.wants));
+        let wants = inspected.description.wants;
+        if wants.http.is_empty() {
+            let message = format!("`{plugin}` calls no AWS API: it needs no policy");
+            return Err(CommandError::new(ErrorKind::Usage, message).hint("leave it out"));
+        }
+        grants.push(grants_for(&wants));
     }
     let phase = match phase {
         IamPhase::Plan => Phase::Plan,

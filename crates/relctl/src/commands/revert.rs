@@ -131,10 +131,11 @@ async fn snapshot(
 fn parse_target(to: Option<&str>) -> RevertTarget {
     match to {
         None => RevertTarget::Previous,
-        Some("start") => RevertTarget::Start,
-        Some(name) => match name.strip_prefix('#').unwrap_or(name).parse() {
-            Ok(serial) => RevertTarget::Serial(serial),
-            Err(_) => RevertTarget::Named(name.to_owned()),
+        Some("start" | "0" | "#0") => RevertTarget::Start,
+        // Only `#` says for certain that a number is a serial: a hash may begin with digits alone.
+        Some(name) => match name.strip_prefix('#').map(str::parse) {
+            Some(Ok(serial)) => RevertTarget::Serial(serial),
+            _ => RevertTarget::Named(name.to_owned()),
         },
     }
 }

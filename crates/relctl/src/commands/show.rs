@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use relctl_engine::Ledger as _;
 use relctl_plan::Plan;
-use relctl_render::{entry_text, plan_text};
+use relctl_render::{WholeEntry, entry_text, plan_text};
 use serde_json::json;
 
 use crate::context::Session;
@@ -55,12 +55,22 @@ pub(crate) async fn run(session: &Session, args: &ShowArgs) -> Result<Exit, Comm
     let plan = ledger.plan(&entry.plan).await?;
     let snapshot = ledger.snapshot(&entry.snapshot).await?;
     if session.ui.json {
-        session.ui.document(
-            &json!({ "digest": digest, "entry": entry, "plan": plan, "snapshot": snapshot }),
-        )?;
+        session.ui.document(&json!({
+            "digest": digest,
+            "entry": entry,
+            "plan": plan,
+            "snapshot": snapshot.without_sealed(),
+        }))?;
     } else {
-        let text = entry_text(&digest, &entry, Some(&plan), Some(&snapshot), &session.ui.style());
-        session.ui.data(&text)?;
+        let journal = ledger.journal(&entry.operation, false).await?;
+        let whole = WholeEntry {
+            digest: &digest,
+            entry: &entry,
+            plan: &plan,
+            snapshot: &snapshot,
+            journal: &journal,
+        };
+        session.ui.data(&entry_text(whole, &session.ui.style()))?;
     }
     Ok(Exit::Done)
 }
@@ -73,6 +83,11 @@ async fn why_not_applicable(session: &Session, plan: &Plan) -> Option<String> {
         return Some(format!("this plan was applied already: entry #{serial}"));
     }
     let head = ledger.head().await.ok()?;
+    if head.operation.is_some_and(|operation| operation.plan_id == plan.plan_id) {
+        return Some(
+            "this plan is being applied, or was interrupted: see `relctl status`".to_owned(),
+        );
+    }
     (head.entry != plan.body.base.entry).then(|| {
         let (planned, now) = (plan.body.base.serial, head.serial);
         format!("this plan is stale: it was made on entry #{planned}, and the newest is #{now}")

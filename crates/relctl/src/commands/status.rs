@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use relctl_engine::{Holder, Ledger as _, RevertTarget, find_drift, find_target};
+use relctl_engine::{Holder, Ledger as _, LedgerError, RevertTarget, find_drift, find_target};
+use relctl_ledger::LedgerStore;
 use relctl_plan::{Address, EntryOutcome, OpenOperation, Snapshot};
 use relctl_render::{InForce, LastEntry, LockHolder, OpenStatus, Status, status_text};
 
@@ -47,6 +48,10 @@ pub(crate) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Co
     };
     let no_providers = relctl_engine::Providers::new();
     let target = find_target(session.engine(&ledger, &no_providers), &RevertTarget::Previous).await;
+    let operation = match head.operation {
+        Some(operation) => Some(open_status(session, &ledger, operation).await),
+        None => None,
+    };
     let status = Status {
         release: head.release.clone(),
         environment: head.environment.clone(),
@@ -70,7 +75,7 @@ pub(crate) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Co
                 outcome: entry.outcome,
             },
         ),
-        operation: head.operation.map(open_status),
+        operation,
         lock: ledger.holder().await?.map(lock_holder),
         drift,
         revert_to: target.ok(),
@@ -86,7 +91,7 @@ pub(crate) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Co
 
 async fn drift_of(
     session: &Session,
-    ledger: &relctl_ledger::LedgerStore,
+    ledger: &LedgerStore,
 ) -> Result<Vec<relctl_plan::Drift>, CommandError> {
     let loaded = session.load_recorded(ledger).await?;
     Ok(find_drift(session.engine(ledger, &loaded.providers)).await?.drift)
@@ -98,13 +103,23 @@ fn unsettled(snapshot: &Snapshot) -> Vec<Address> {
     unsettled.into_iter().collect()
 }
 
-fn open_status(operation: OpenOperation) -> OpenStatus {
-    OpenStatus {
-        id: operation.id,
-        kind: operation.kind,
-        plan_id: operation.plan_id,
-        actor: operation.actor,
-        started: operation.started,
+/// The open operation, with how far it came as far as that can be read: what else is known must
+/// be shown too.
+async fn open_status(
+    session: &Session,
+    ledger: &LedgerStore,
+    operation: OpenOperation,
+) -> OpenStatus {
+    let read = async {
+        let plan = ledger.plan(&operation.plan).await?;
+        Ok::<_, LedgerError>((plan, ledger.journal(&operation.id, true).await?))
+    };
+    match read.await {
+        Ok((plan, journal)) => OpenStatus::new(operation, Some(&plan), &journal),
+        Err(error) => {
+            session.ui.warn(&format!("how far the operation came is not known: {error}"));
+            OpenStatus::new(operation, None, &[])
+        }
     }
 }
 
