@@ -108,6 +108,11 @@ pub trait Lock: Send + Sync {
     /// Who asked this holder to park, if anyone did. Cheap: ask it at each poll.
     fn park_requested(&self) -> Option<Holder>;
 
+    /// Returns when someone asks this holder to park.
+    async fn asked_to_park(&self) {
+        std::future::pending::<()>().await;
+    }
+
     async fn put_plan(&self, plan: &Plan) -> Result<Digest, LedgerError>;
 
     async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<Digest, LedgerError>;

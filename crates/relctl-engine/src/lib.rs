@@ -15,6 +15,7 @@ mod provider;
 mod resume;
 mod revert;
 
+pub use apply::settle::{Answer, Answers};
 pub use apply::{ApplyOptions, Report, apply};
 pub use clock::{Clock, Interrupt, Interrupter};
 pub use error::{EngineError, ObjectError, Refusal};
@@ -23,7 +24,7 @@ pub use import::{Declarable, import};
 pub use ledger::{Holder, Journal, Ledger, LedgerError, LedgerErrorKind, Lock};
 pub use planning::{Drifts, find_drift, plan_apply};
 pub use provider::{Change, Provider, ProviderError, ProviderFault, Providers, StepCall, Subject};
-pub use resume::{ResumeMode, resume};
+pub use resume::{ResumeMode, resume, resume_with};
 pub use revert::{RevertTarget, find_target, plan_revert};
 
 /// What every operation needs of the world.

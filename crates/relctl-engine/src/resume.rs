@@ -1,12 +1,15 @@
 //! Going on after an interruption, or settling it.
 
-use relctl_plan::{Event, JournalEvent, JournalLine, StepId};
+use std::collections::BTreeSet;
+
+use relctl_plan::{Address, Event, JournalEvent, JournalLine, StepId};
 
 use crate::apply::execute::{Executor, Scope};
 use crate::apply::precheck::precheck;
+use crate::apply::settle::Settling;
 use crate::apply::{carry_out, checks, opened, released, take_lock};
 use crate::planning::base::Base;
-use crate::{ApplyOptions, Context, EngineError, Interrupt, Lock, Observer, Report};
+use crate::{Answers, ApplyOptions, Context, EngineError, Interrupt, Lock, Observer, Report};
 
 /// What to do with what was interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +28,21 @@ pub async fn resume(
     observer: &dyn Observer,
     interrupt: Interrupt,
 ) -> Result<Report, EngineError> {
-    let lock = take_lock(context, options, &interrupt).await?;
-    let result = go_on(context, &*lock, mode, options, observer, interrupt).await;
+    resume_with(context, mode, &Answers::new(), options, observer, interrupt).await
+}
+
+/// As [`resume`], with what a person says about steps of which nobody else can tell whether they
+/// happened. What the world says goes before.
+pub async fn resume_with(
+    context: Context<'_>,
+    mode: ResumeMode,
+    answers: &Answers,
+    options: &ApplyOptions,
+    observer: &dyn Observer,
+    interrupt: Interrupt,
+) -> Result<Report, EngineError> {
+    let lock = take_lock(context, options, observer, &interrupt).await?;
+    let result = go_on(context, &*lock, mode, answers, options, observer, interrupt).await;
     released(lock.release().await, result)
 }
 
@@ -38,6 +54,7 @@ pub(crate) async fn go_on(
     context: Context<'_>,
     lock: &dyn Lock,
     mode: ResumeMode,
+    answers: &Answers,
     options: &ApplyOptions,
     observer: &dyn Observer,
     interrupt: Interrupt,
@@ -58,6 +75,9 @@ pub(crate) async fn go_on(
         context, &base, &plan, &operation, lock, journal, options, observer, interrupt,
     );
     executor.replay(&lines);
+    executor.reopen_unknown();
+    check_answers(answers, &executor.begun())?;
+    executor.settle(Settling { goes_on: mode == ResumeMode::Go, answers: answers.clone() });
     let scope = match mode {
         ResumeMode::Go if !executor.has_failed() => Scope::Everything,
         ResumeMode::Go | ResumeMode::Stop => Scope::WhatBegan,
@@ -77,6 +97,23 @@ pub(crate) async fn go_on(
     });
     executor.restore_checks(gates(&plan, &lines));
     carry_out(executor, scope).await
+}
+
+/// A person answers what was asked.
+fn check_answers(answers: &Answers, begun: &BTreeSet<&Address>) -> Result<(), EngineError> {
+    let Some(address) = answers.keys().find(|address| !begun.contains(address)) else {
+        return Ok(());
+    };
+    let hint = match begun.iter().map(|address| address.as_str()).collect::<Vec<_>>() {
+        begun if begun.is_empty() => {
+            "leave out `--resolve`: every step's outcome is known".to_owned()
+        }
+        begun => format!("in question are only: {}", begun.join(", ")),
+    };
+    Err(EngineError::Nothing {
+        message: format!("whether {address} happened is not in question"),
+        hint,
+    })
 }
 
 /// The gates that passed before the interruption: they are not run again.

@@ -79,6 +79,72 @@ impl Keys {
     pub(crate) fn encrypt(&self) -> bool {
         !self.recipients.is_empty()
     }
+
+    /// For whom is encrypted, sorted.
+    pub fn recipients(&self) -> Vec<String> {
+        let mut texts: Vec<_> = self.recipients.iter().map(ToString::to_string).collect();
+        texts.sort();
+        texts.dedup();
+        texts
+    }
+
+    /// The same identities, for other recipients.
+    pub(crate) fn for_recipients(&self, recipients: &[String]) -> Result<Self, LedgerError> {
+        let Self { recipients, .. } = Self::parse(recipients, "")?;
+        Ok(Self { recipients, identities: self.identities.clone() })
+    }
+
+    /// `bytes` as an age file for the recipients; as they are where there are none.
+    pub(crate) fn seal(&self, bytes: &[u8], place: &str) -> Result<Vec<u8>, LedgerError> {
+        if !self.encrypt() {
+            return Ok(bytes.to_vec());
+        }
+        let recipients = self.recipients.iter().map(|recipient| recipient as _);
+        let encryptor =
+            Encryptor::with_recipients(recipients).map_err(|e| io("encrypt", place, e))?;
+        let write = || {
+            let mut encrypted = Vec::new();
+            let mut writer = encryptor.wrap_output(&mut encrypted)?;
+            writer.write_all(bytes)?;
+            writer.finish()?;
+            Ok(encrypted)
+        };
+        write().map_err(|e: std::io::Error| io("encrypt", place, e))
+    }
+
+    /// What [`Keys::seal`] sealed.
+    pub(crate) fn open(&self, bytes: Vec<u8>, place: &str) -> Result<Vec<u8>, LedgerError> {
+        if !bytes.starts_with(MAGIC) {
+            return Ok(bytes);
+        }
+        let read = || -> Result<Vec<u8>, DecryptError> {
+            let identities = self.identities.iter().map(|identity| identity as _);
+            let reader = Decryptor::new_buffered(bytes.as_slice())?.decrypt(identities)?;
+            let mut plain = Vec::new();
+            reader.take(MAX_DECRYPTED + 1).read_to_end(&mut plain)?;
+            Ok(plain)
+        };
+        match read() {
+            Ok(plain) if plain.len() as u64 > MAX_DECRYPTED => {
+                Err(damaged(place, format_args!("it has more than {MAX_DECRYPTED} bytes")))
+            }
+            Ok(plain) => Ok(plain),
+            Err(DecryptError::NoMatchingKeys) => {
+                let which = if self.identities.is_empty() {
+                    "no identity is given"
+                } else {
+                    "none of the identities that are given opens it"
+                };
+                Err(refused(
+                    format!("`{place}` is encrypted, and {which}"),
+                    "give the secret key of one of the ledger's recipients with RELCTL_AGE_IDENTITY, \
+                     or its file with RELCTL_AGE_IDENTITY_FILE; if all of them are lost, what is \
+                     encrypted is lost too, and only entries can be read",
+                ))
+            }
+            Err(e) => Err(damaged(place, format_args!("it cannot be decrypted: {e}"))),
+        }
+    }
 }
 
 /// A backend that encrypts what it is given and decrypts what it finds.
@@ -94,50 +160,18 @@ impl Encrypting {
     }
 
     fn encrypt(&self, path: &str, bytes: &[u8]) -> Result<Vec<u8>, LedgerError> {
-        if !self.keys.encrypt() || !may_be_encrypted(path) {
+        if !may_be_encrypted(path) {
             return Ok(bytes.to_vec());
         }
-        let place = self.locate(path);
-        let recipients = self.keys.recipients.iter().map(|recipient| recipient as _);
-        let encryptor =
-            Encryptor::with_recipients(recipients).map_err(|e| io("encrypt", &place, e))?;
-        let write = || {
-            let mut encrypted = Vec::new();
-            let mut writer = encryptor.wrap_output(&mut encrypted)?;
-            writer.write_all(bytes)?;
-            writer.finish()?;
-            Ok(encrypted)
-        };
-        write().map_err(|e: std::io::Error| io("encrypt", &place, e))
+        self.keys.seal(bytes, &self.locate(path))
     }
 
     fn decrypt(&self, path: &str, bytes: Vec<u8>) -> Result<Vec<u8>, LedgerError> {
-        if !may_be_encrypted(path) || !bytes.starts_with(MAGIC) {
-            return Ok(bytes);
-        }
-        let place = self.locate(path);
-        let read = || -> Result<Vec<u8>, DecryptError> {
-            let identities = self.keys.identities.iter().map(|identity| identity as _);
-            let reader = Decryptor::new_buffered(bytes.as_slice())?.decrypt(identities)?;
-            let mut plain = Vec::new();
-            reader.take(MAX_DECRYPTED + 1).read_to_end(&mut plain)?;
-            Ok(plain)
-        };
-        match read() {
-            Ok(plain) if plain.len() as u64 > MAX_DECRYPTED => {
-                Err(damaged(&place, format_args!("it has more than {MAX_DECRYPTED} bytes")))
-            }
-            Ok(plain) => Ok(plain),
-            Err(DecryptError::NoMatchingKeys) => Err(refused(
-                format!("`{place}` is encrypted, and no identity at hand opens it"),
-                "give the age identity of one of its recipients with `RELCTL_AGE_IDENTITY`",
-            )),
-            Err(e) => Err(damaged(&place, format_args!("it cannot be decrypted: {e}"))),
-        }
+        if may_be_encrypted(path) { self.keys.open(bytes, &self.locate(path)) } else { Ok(bytes) }
     }
 }
 
-fn may_be_encrypted(path: &str) -> bool {
+pub(crate) fn may_be_encrypted(path: &str) -> bool {
     ENCRYPTED.iter().any(|kind| path.starts_with(kind))
 }
 
@@ -209,28 +243,29 @@ impl LedgerStore {
                 "`relctl resume` or `relctl revert` first, then rekey",
             ));
         }
+        let target = Encrypting::new(self.raw.clone(), self.keys.clone());
         let mut rewritten = 0;
-        for path in self.backend.list("").await? {
+        for path in self.raw.list("").await? {
             if may_be_encrypted(&path) {
                 lock.check().await?;
-                self.rewrite_one(&path).await?;
+                rewrite_one(&target, &path).await?;
                 rewritten += 1;
             }
         }
         // Only now is everything as HEAD says.
-        lock.set_encrypted(self.keys.encrypt()).await?;
+        lock.set_recipients(self.keys.recipients()).await?;
         Ok(rewritten)
     }
+}
 
-    async fn rewrite_one(&self, path: &str) -> Result<(), LedgerError> {
-        for _ in 0..ATTEMPTS {
-            let Some(object) = self.backend.get(path).await? else { break };
-            // Written twice does no harm: what is inside stays the same.
-            let put = self.backend.put_if_match(path, &object.bytes, &object.version).await?;
-            if let Put::Done(_) = put {
-                return Ok(());
-            }
+async fn rewrite_one(target: &Encrypting, path: &str) -> Result<(), LedgerError> {
+    for _ in 0..ATTEMPTS {
+        let Some(object) = target.get(path).await? else { break };
+        // Written twice does no harm: what is inside stays the same.
+        let put = target.put_if_match(path, &object.bytes, &object.version).await?;
+        if let Put::Done(_) = put {
+            return Ok(());
         }
-        Err(moved(format!("`{}` changes while it is rewritten", self.backend.locate(path))))
     }
+    Err(moved(format!("`{}` changes while it is rewritten", target.locate(path))))
 }

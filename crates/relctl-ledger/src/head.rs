@@ -19,8 +19,8 @@ pub(crate) struct StoredHead {
     pub(crate) revision: u64,
     /// Made for each write.
     pub(crate) nonce: String,
-    /// Whether snapshots, plans and journals are encrypted, all of them.
-    pub(crate) encrypted: bool,
+    /// For whom snapshots, plans and journals are encrypted, all of them; empty: none is.
+    pub(crate) recipients: Vec<String>,
     /// Where this ledger went, if it was migrated. It is closed then.
     pub(crate) moved_to: Option<String>,
 }
@@ -28,21 +28,21 @@ pub(crate) struct StoredHead {
 impl StoredHead {
     /// The head of a ledger without entries.
     pub(crate) fn first(head: Head) -> Result<Self, LedgerError> {
-        Ok(Self { head, revision: 1, nonce: nonce()?, encrypted: false, moved_to: None })
+        Ok(Self { head, revision: 1, nonce: nonce()?, recipients: Vec::new(), moved_to: None })
     }
 
     /// What would be written after this one.
     pub(crate) fn next(&self, head: Head) -> Result<Self, LedgerError> {
-        let Self { revision, encrypted, moved_to, .. } = self.clone();
-        Ok(Self { head, revision: revision + 1, nonce: nonce()?, encrypted, moved_to })
+        let Self { revision, recipients, moved_to, .. } = self.clone();
+        Ok(Self { head, revision: revision + 1, nonce: nonce()?, recipients, moved_to })
     }
 
     pub(crate) fn to_bytes(&self, place: &str) -> Result<Vec<u8>, LedgerError> {
         let mut map = to_map(&self.head, place)?;
         map.insert("revision".to_owned(), Value::from(self.revision));
         map.insert("nonce".to_owned(), Value::from(self.nonce.as_str()));
-        if self.encrypted {
-            map.insert("encrypted".to_owned(), Value::from(true));
+        if !self.recipients.is_empty() {
+            map.insert("recipients".to_owned(), Value::from(self.recipients.clone()));
         }
         if let Some(moved_to) = &self.moved_to {
             map.insert("moved-to".to_owned(), Value::from(moved_to.as_str()));
@@ -54,7 +54,9 @@ impl StoredHead {
         let mut map = unseal(bytes, Head::FORMAT, place)?;
         let lacks = |field| damaged(place, format_args!("it has no `{field}`"));
         let revision = map.remove("revision").and_then(|value| value.as_u64());
-        let encrypted = map.remove("encrypted") == Some(Value::from(true));
+        let recipients = map.remove("recipients").map(serde_json::from_value).transpose();
+        let recipients: Option<Vec<String>> = recipients
+            .map_err(|e| damaged(place, format_args!("its recipients are no list: {e}")))?;
         let mut take = |field| match map.remove(field) {
             Some(Value::String(text)) => Some(text),
             _ => None,
@@ -65,7 +67,7 @@ impl StoredHead {
             head: from_map(map, place)?,
             revision: revision.ok_or_else(|| lacks("revision"))?,
             nonce: nonce.ok_or_else(|| lacks("nonce"))?,
-            encrypted,
+            recipients: recipients.unwrap_or_default(),
             moved_to,
         })
     }

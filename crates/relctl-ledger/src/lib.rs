@@ -9,6 +9,7 @@
 //! one; `lock` is the right to write; `journal` is what an operation did; `history` is what the
 //! entries say.
 
+mod aws;
 mod backend;
 mod cell;
 mod codec;
@@ -18,23 +19,28 @@ mod error;
 mod head;
 mod history;
 mod journal;
+mod ledgers;
 mod local;
 mod location;
 mod lock;
 mod migrate;
 mod nonce;
 mod object;
+mod reason;
 mod seen;
 mod store;
+mod unsaved;
 mod verify;
 
 pub use backend::{Append, Backend, Guard, Object, Put, Version};
 pub use crypt::Keys;
 pub use history::{Match, Row};
+pub use ledgers::ledgers;
 pub use local::LocalBackend;
 pub use location::{Location, Scheme};
 pub use lock::{Timing, Unlock};
 pub use migrate::Migration;
 pub use object::ObjectBackend;
 pub use store::{LedgerStore, OpenOptions, Place, init, init_on};
+pub use unsaved::Unsaved;
 pub use verify::Verification;

@@ -1,7 +1,6 @@
 //! The remote backend: S3 and what is like it, Google Cloud Storage, Azure Blob Storage.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,9 +18,11 @@ use object_store::{
 };
 use relctl_engine::LedgerError;
 
+use crate::aws;
 use crate::backend::{Append, Backend, Guard, Object, Put, Version};
 use crate::error::{damaged, io, refused};
 use crate::location::{Location, Scheme};
+use crate::reason::{failed, is_no_bucket};
 
 /// The largest object that is read into memory.
 const MAX_OBJECT: u64 = 512 << 20;
@@ -46,11 +47,23 @@ impl ObjectBackend {
             return Err(refused(format!("`{root}` is a folder"), "open it as one"));
         };
         let url = format!("{root}/{folder}");
-        let failed = |e: Error| {
-            refused(
-                format!("`{url}` cannot be reached with these settings: {e}"),
-                "check the environment variables of this cloud",
-            )
+        let unusable = |e: Error| {
+            let why = match &e {
+                Error::Generic { source, .. } => source.to_string(),
+                other => other.to_string(),
+            };
+            let hint = match scheme {
+                Scheme::S3 => "check the variables AWS_*",
+                Scheme::Gcs => {
+                    "set GOOGLE_APPLICATION_CREDENTIALS, or check the variables GOOGLE_*"
+                }
+                Scheme::Azure => {
+                    "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or check the \
+                     variables AZURE_*"
+                }
+                Scheme::Memory => "choose another name",
+            };
+            refused(format!("`{url}` cannot be reached with these settings: {why}"), hint)
         };
         let store: Arc<dyn ObjectStore> = match scheme {
             Scheme::S3 => {
@@ -61,7 +74,10 @@ impl ObjectBackend {
                 for (key, value) in known::<AmazonS3ConfigKey>(settings) {
                     builder = builder.with_config(key, value);
                 }
-                Arc::new(builder.build().map_err(failed)?)
+                if !aws::has_keys(settings) {
+                    builder = builder.with_credentials(Arc::new(aws::Chain::default()));
+                }
+                Arc::new(builder.build().map_err(unusable)?)
             }
             Scheme::Gcs => {
                 let mut builder = GoogleCloudStorageBuilder::new()
@@ -71,7 +87,7 @@ impl ObjectBackend {
                 for (key, value) in known::<GoogleConfigKey>(settings) {
                     builder = builder.with_config(key, value);
                 }
-                Arc::new(builder.build().map_err(failed)?)
+                Arc::new(builder.build().map_err(unusable)?)
             }
             Scheme::Azure => {
                 let mut builder = MicrosoftAzureBuilder::new()
@@ -81,25 +97,38 @@ impl ObjectBackend {
                 for (key, value) in known::<AzureConfigKey>(settings) {
                     builder = builder.with_config(key, value);
                 }
-                Arc::new(builder.build().map_err(failed)?)
+                Arc::new(builder.build().map_err(unusable)?)
             }
             Scheme::Memory => memory(bucket),
         };
         let prefix = Path::parse(format!("{prefix}/{folder}").trim_matches('/'))
-            .map_err(|e| failed(e.into()))?;
+            .map_err(|e| unusable(e.into()))?;
         Ok(Self { store, url, prefix })
     }
 
+    /// The names of the folders below a folder.
+    pub(crate) async fn folders(&self, folder: &str) -> Result<Vec<String>, LedgerError> {
+        let below = self.path(folder)?;
+        let found = self
+            .store
+            .list_with_delimiter(Some(&below))
+            .await
+            .map_err(|e| failed("list", &self.locate(folder), &e))?;
+        let names = found.common_prefixes.iter().filter_map(|path| path.filename());
+        Ok(names.map(ToOwned::to_owned).collect())
+    }
+
     fn path(&self, path: &str) -> Result<Path, LedgerError> {
-        Path::parse(format!("{}/{path}", self.prefix).trim_end_matches('/'))
+        Path::parse(format!("{}/{path}", self.prefix).trim_matches('/'))
             .map_err(|e| io("name", &self.locate(path), e))
     }
 
     async fn put(&self, path: &str, bytes: &[u8], mode: PutMode) -> Result<Put, LedgerError> {
         let payload = PutPayload::from(bytes.to_vec());
-        let failed = |e: &dyn fmt::Display| io("write", &self.locate(path), e);
+        let failed = |e: &Error| failed("write", &self.locate(path), e);
         match self.store.put_opts(&self.path(path)?, payload, mode.into()).await {
             Ok(done) => Ok(Put::Done(Version { e_tag: done.e_tag, version: done.version })),
+            Err(e) if is_no_bucket(&e) => Err(failed(&e)),
             Err(
                 Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotFound { .. },
             ) => Ok(Put::Refused),
@@ -121,11 +150,12 @@ impl Backend for ObjectBackend {
     }
 
     async fn get(&self, path: &str) -> Result<Option<Object>, LedgerError> {
-        let failed = |e: Error| io("read", &self.locate(path), e);
+        let failed = |e: &Error| failed("read", &self.locate(path), e);
         let result = match self.store.get(&self.path(path)?).await {
             Ok(result) => result,
+            Err(e) if is_no_bucket(&e) => return Err(failed(&e)),
             Err(Error::NotFound { .. }) => return Ok(None),
-            Err(e) => return Err(failed(e)),
+            Err(e) => return Err(failed(&e)),
         };
         if result.meta.size > MAX_OBJECT {
             let why = format!("it has {} bytes, more than {MAX_OBJECT}", result.meta.size);
@@ -133,7 +163,7 @@ impl Backend for ObjectBackend {
         }
         let version =
             Version { e_tag: result.meta.e_tag.clone(), version: result.meta.version.clone() };
-        let bytes = result.bytes().await.map_err(failed)?.to_vec();
+        let bytes = result.bytes().await.map_err(|e| failed(&e))?.to_vec();
         Ok(Some(Object { bytes, version }))
     }
 
@@ -163,7 +193,7 @@ impl Backend for ObjectBackend {
             })
             .try_collect()
             .await
-            .map_err(|e| io("list", &self.locate(folder), e))?;
+            .map_err(|e| failed("list", &self.locate(folder), &e))?;
         found.sort();
         Ok(found)
     }

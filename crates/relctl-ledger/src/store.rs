@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use relctl_engine::{Holder, Ledger, LedgerError, Lock};
 use relctl_plan::{Digest, Entry, Head, JournalLine, PLAN_FORMAT, Plan, Snapshot};
 
+use crate::aws;
 use crate::backend::{Backend, Version};
 use crate::cell::{Swap, create};
 use crate::codec::{check_digest, decode, unpack};
@@ -19,7 +20,7 @@ use crate::head::{HEAD, Identity, StoredHead, read_head};
 use crate::history::Chain;
 use crate::journal;
 use crate::local::LocalBackend;
-use crate::location::{Location, folder};
+use crate::location::{Location, Scheme, folder};
 use crate::lock::{self, Timing, Wait};
 use crate::object::ObjectBackend;
 use crate::seen::Memory;
@@ -36,6 +37,15 @@ pub struct Place {
 }
 
 impl Place {
+    /// The place with what AWS's own tools would find, where the settings do not say it.
+    pub(crate) async fn complete(&self) -> Self {
+        let settings = match &self.location {
+            Location::Url { scheme: Scheme::S3, .. } => aws::complete(&self.settings).await,
+            _ => self.settings.clone(),
+        };
+        Self { settings, ..self.clone() }
+    }
+
     /// The backend of this ledger. Nothing is read or written yet.
     pub fn connect(&self) -> Result<Arc<dyn Backend>, LedgerError> {
         let folder = folder(&self.release, self.environment.as_deref())?;
@@ -63,7 +73,7 @@ pub struct OpenOptions {
 /// Makes a ledger and returns its lineage, which is made from `seed`: something that is never the
 /// same twice.
 pub async fn init(place: &Place, seed: &str) -> Result<String, LedgerError> {
-    let backend = place.connect()?;
+    let backend = place.complete().await.connect()?;
     init_on(backend.as_ref(), &place.release, place.environment.as_deref(), seed).await
 }
 
@@ -111,12 +121,16 @@ pub struct LedgerStore {
     pub(crate) raw: Arc<dyn Backend>,
     /// As it is meant: decrypted.
     pub(crate) backend: Arc<dyn Backend>,
+    /// What whoever opened it wants: rekeying makes it so.
     pub(crate) keys: Keys,
-    /// When it was opened.
-    encrypted: bool,
+    /// For whom `backend` encrypts: those of `keys`, else those that HEAD named.
+    pub(crate) writes_for: Vec<String>,
+    /// For whom it was encrypted when it was opened.
+    recipients: Vec<String>,
     pub(crate) identity: Identity,
     pub(crate) memory: Option<Memory>,
     pub(crate) timing: Timing,
+    pub(crate) watches_holders: bool,
 }
 
 impl fmt::Debug for LedgerStore {
@@ -134,7 +148,7 @@ impl LedgerStore {
 
     /// As [`LedgerStore::open`], for a ledger that is encrypted, or will be.
     pub async fn open_with(options: OpenOptions, keys: Keys) -> Result<Self, LedgerError> {
-        let backend = options.place.connect()?;
+        let backend = options.place.complete().await.connect()?;
         Self::open_on(backend, options, keys).await
     }
 
@@ -153,12 +167,58 @@ impl LedgerStore {
         let memory = seen_heads.map(Memory::new);
         let raw = backend;
         let backend = Arc::new(Encrypting::new(raw.clone(), keys.clone()));
-        let mut store = Self { raw, backend, keys, identity, encrypted: false, memory, timing };
+        let writes_for = keys.recipients();
+        let recipients = Vec::new();
+        let mut store = Self {
+            raw,
+            backend,
+            keys,
+            writes_for,
+            recipients,
+            identity,
+            memory,
+            timing,
+            watches_holders: false,
+        };
         let (stored, _) = store.read_head().await?;
         // From now on it must stay this one.
         store.identity.lineage = Some(stored.head.lineage);
-        store.encrypted = stored.encrypted;
+        if store.writes_for.is_empty() && !stored.recipients.is_empty() {
+            // Whoever comes without a release file writes for those that it was encrypted for.
+            let keys = store.keys.for_recipients(&stored.recipients)?;
+            store.backend = Arc::new(Encrypting::new(store.raw.clone(), keys));
+            store.writes_for.clone_from(&stored.recipients);
+        }
+        store.recipients = stored.recipients;
         Ok(store)
+    }
+
+    /// Whether locks expire here, since no operating system sees whether their holders live.
+    pub fn is_remote(&self) -> bool {
+        !self.raw.can_append()
+    }
+
+    /// How long a holder may show no sign of life before its lock is taken over.
+    pub fn takeover_after(&self) -> Duration {
+        self.timing.ttl
+    }
+
+    /// For whom the ledger is encrypted; empty: it is not.
+    pub fn recipients(&self) -> &[String] {
+        &self.recipients
+    }
+
+    /// The keys that this ledger's objects are written with.
+    pub(crate) fn write_keys(&self) -> Result<Keys, LedgerError> {
+        self.keys.for_recipients(&self.writes_for)
+    }
+
+    /// Does not take a remote lock for held before it was seen that its holder lives: who finds it
+    /// held watches it until its next heartbeat, or until it may be taken over.
+    #[must_use]
+    pub fn watching_holders(mut self) -> Self {
+        self.watches_holders = true;
+        self
     }
 
     /// The ledger's lineage.
@@ -253,7 +313,7 @@ impl Ledger for LedgerStore {
     }
 
     fn is_encrypted(&self) -> bool {
-        self.encrypted
+        !self.recipients.is_empty()
     }
 
     async fn head(&self) -> Result<Head, LedgerError> {

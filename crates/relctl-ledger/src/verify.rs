@@ -168,7 +168,7 @@ impl LedgerStore {
     }
 
     /// Hands the whole ledger to `sink` as plain JSON: HEAD, then each entry with its plan,
-    /// snapshot and journal, oldest first.
+    /// snapshot and journal, oldest first, the operation that is open, and each unlock.
     pub async fn export(
         &self,
         sink: &mut (dyn FnMut(Value) -> Result<(), LedgerError> + Send),
@@ -194,6 +194,10 @@ impl LedgerStore {
                 "plan": self.plan(&open.plan).await?,
                 "journal": self.journal(&open.id, true).await?,
             }))?;
+        }
+        for path in self.backend.list("unlocks").await? {
+            let unlock = read_unlock(self.backend.as_ref(), &path).await?;
+            sink(json!({ "record": "unlock", "unlock": unlock }))?;
         }
         Ok(())
     }

@@ -77,6 +77,17 @@ pub enum JournalEvent {
         step: StepId,
         message: String,
     },
+    /// Nobody knew whether it happened, and a person said so.
+    Resolved {
+        step: StepId,
+        /// Whether it happened; if not, it is as if it had not begun.
+        done: bool,
+        by: String,
+        reason: String,
+        /// The object as it was found, where it happened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        document: Option<Document>,
+    },
     Checked {
         address: Address,
         verdict: Verdict,

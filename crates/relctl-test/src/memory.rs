@@ -99,6 +99,11 @@ impl MemoryCloud {
         self.world().fail.insert(address.to_owned(), failure);
     }
 
+    /// Takes back a failure that has not happened yet; whether there was one.
+    pub fn forgive(&self, address: &str) -> bool {
+        self.world().fail.remove(address).is_some()
+    }
+
     /// Has the next step of this address take effect and its reply be lost.
     pub fn lose_reply(&self, address: &str) {
         self.world().lose_reply.insert(address.to_owned());

@@ -4,7 +4,7 @@
 //! journal before a dependant starts). An operation that was interrupted is loaded from its journal
 //! and goes through the same code: what has begun and not ended is asked for again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::checks::{Checked, bind};
 use super::precheck::Prepared;
+use super::settle::Settling;
 use super::step::{Crew, Ended, Job, Outcome, Worked};
 use super::{ApplyOptions, Report};
 use crate::planning::base::Base;
@@ -63,6 +64,8 @@ pub(crate) struct Executor<'a> {
     observed: HashMap<StepId, Option<Map>>,
     undo: HashMap<StepId, Undo>,
     checks: Vec<Checked>,
+    /// Steps of which nobody can tell whether they happened, with why.
+    undecided: Vec<(StepId, String)>,
     parked: bool,
 }
 
@@ -93,6 +96,7 @@ impl<'a> Executor<'a> {
             observed: HashMap::new(),
             undo: HashMap::new(),
             checks: Vec::new(),
+            undecided: Vec::new(),
             parked: false,
             crew: Crew {
                 context,
@@ -105,6 +109,7 @@ impl<'a> Executor<'a> {
                 interrupt,
                 slots: Semaphore::new(options.parallelism.max(1)),
                 halted: AtomicBool::new(false),
+                settling: Settling::default(),
             },
         }
     }
@@ -154,8 +159,36 @@ impl<'a> Executor<'a> {
         self.documents.clone()
     }
 
-    pub(crate) fn is_parked(&self) -> bool {
-        self.parked
+    /// Whether there is more to do, which something or someone else must allow first.
+    pub(crate) fn stays_open(&self) -> bool {
+        self.parked || !self.undecided.is_empty()
+    }
+
+    /// What to do about steps of which nobody can tell whether they happened.
+    pub(crate) fn settle(&mut self, settling: Settling) {
+        self.crew.settling = settling;
+    }
+
+    /// The plugin is asked once more about steps that ended without anyone knowing how.
+    pub(crate) fn reopen_unknown(&mut self) {
+        for state in self.states.values_mut() {
+            if let State::Ended(ended) = state
+                && matches!(ended.outcome, Outcome::Failed(Failure::Unknown(_)))
+            {
+                *state = State::Begun(Begun {
+                    desired: ended.desired.clone(),
+                    run_key: ended.run_key.clone(),
+                    undo: ended.undo.clone(),
+                    poll: None,
+                });
+            }
+        }
+    }
+
+    /// The addresses of steps that have begun and not ended.
+    pub(crate) fn begun(&self) -> BTreeSet<&'a Address> {
+        let begun = self.states.iter().filter(|(_, state)| matches!(state, State::Begun(_)));
+        begun.filter_map(|(id, _)| Some(&self.steps.get(id)?.address)).collect()
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -198,7 +231,8 @@ impl<'a> Executor<'a> {
                     };
                     self.states.insert(step.clone(), State::Begun(begun));
                 }
-                JournalEvent::NotStarted { step } => {
+                JournalEvent::NotStarted { step }
+                | JournalEvent::Resolved { step, done: false, .. } => {
                     self.states.insert(step.clone(), State::Waiting);
                 }
                 JournalEvent::Pending { step, token } => {
@@ -221,6 +255,10 @@ impl<'a> Executor<'a> {
                 }
                 JournalEvent::Unknown { step, message } => {
                     self.replay_end(step, Outcome::Failed(Failure::Unknown(message.clone())));
+                }
+                JournalEvent::Resolved { step, document, .. } => {
+                    let document = document.clone().unwrap_or_default();
+                    self.replay_end(step, Outcome::Done(document.value));
                 }
                 JournalEvent::Checked { .. }
                 | JournalEvent::Opened { .. }
@@ -279,10 +317,12 @@ impl<'a> Executor<'a> {
         let mut failed = self.states.values().any(State::is_failed);
         let mut begun: Vec<(&Step, Begun)> = begun_steps(crew.plan, &self.states);
         let mut broken = None;
+        let mut undecided = Vec::new();
         let mut parked = false;
         let mut running = FuturesUnordered::new();
         loop {
-            crew.halted.store(failed || parked || broken.is_some(), Ordering::SeqCst);
+            let halted = failed || parked || broken.is_some() || !undecided.is_empty();
+            crew.halted.store(halted, Ordering::SeqCst);
             let stop = crew.is_stopping();
             while running.len() < crew.options.parallelism.max(1) * WRITTEN_AHEAD {
                 let job = match begun.pop() {
@@ -307,10 +347,15 @@ impl<'a> Executor<'a> {
                 }
                 Worked::Parked => parked = true,
                 Worked::NotStarted => {}
+                Worked::Undecided(why) => undecided.push((id, why)),
+                Worked::Returned => {
+                    self.states.insert(id, State::Waiting);
+                }
                 Worked::Broken(error) => broken = Some(error),
             }
         }
         drop(running);
+        self.undecided = undecided;
         let asked = crew.is_asked_to_park() && scope == Scope::Everything && !failed;
         self.parked = parked || (asked && !self.all_done());
         match broken {
@@ -319,14 +364,15 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// What a parked operation came to so far.
-    pub(crate) fn parked_report(&self) -> Report {
+    /// What an operation that stays open came to so far.
+    pub(crate) fn open_report(&self) -> Report {
         Report {
             operation: Some(self.operation.id.clone()),
             entry: None,
             outcome: EntryOutcome::Failed,
             verified: None,
-            parked: true,
+            parked: self.parked,
+            asked_by: self.crew.lock.park_requested(),
             ..self.report_of_steps()
         }
     }
@@ -341,7 +387,9 @@ impl<'a> Executor<'a> {
             done: Vec::new(),
             failed: Vec::new(),
             held: Vec::new(),
+            undecided: self.undecided.clone(),
             parked: false,
+            asked_by: None,
             checks: self
                 .checks
                 .iter()
@@ -356,6 +404,7 @@ impl<'a> Executor<'a> {
                         report.failed.push((step.id.clone(), failure.clone()));
                     }
                 },
+                State::Begun(_) if self.undecided.iter().any(|(id, _)| *id == step.id) => {}
                 State::Waiting | State::Begun(_) => report.held.push(step.id.clone()),
             }
         }
@@ -400,6 +449,7 @@ fn first_job<'p>(
         run_key: step.run_key.clone(),
         undo: undo.get(&step.id).cloned(),
         poll: None,
+        anew: false,
     }
 }
 

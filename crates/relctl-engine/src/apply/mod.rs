@@ -1,13 +1,15 @@
 //! Applying a plan: exactly what it says, or nothing.
 //!
 //! [`precheck`] sees that the plan is still true, [`execute`] carries it out along its graph,
-//! [`checks`] runs gates and checks, [`record`] writes down what was left behind.
+//! [`settle`] deals with steps of which nobody knows whether they happened, [`checks`] runs gates and
+//! checks, [`record`] writes down what was left behind.
 
 pub(crate) mod checks;
 pub(crate) mod execute;
 pub(crate) mod guard;
 pub(crate) mod precheck;
 pub(crate) mod record;
+pub(crate) mod settle;
 pub(crate) mod step;
 
 use std::time::Duration;
@@ -23,7 +25,9 @@ use self::guard::{check_base, check_pins, not_applied};
 use self::precheck::precheck;
 use self::record::close;
 use crate::planning::base::Base;
-use crate::{Context, EngineError, Holder, Interrupt, LedgerError, Lock, Observer, resume};
+use crate::{
+    Answers, Context, EngineError, Holder, Interrupt, LedgerError, Lock, Observer, resume,
+};
 
 /// How to apply.
 #[derive(Debug, Clone)]
@@ -54,8 +58,13 @@ pub struct Report {
     pub failed: Vec<(StepId, Failure)>,
     /// Not started.
     pub held: Vec<StepId>,
+    /// Steps that began and of which nobody can tell whether they happened, with why: a person must
+    /// say so, and the operation stays open until then. Exit 10.
+    pub undecided: Vec<(StepId, String)>,
     /// A person interrupted it; `resume` goes on. Exit 130.
     pub parked: bool,
+    /// Who asked this holder of the lock to park, if anyone did.
+    pub asked_by: Option<Holder>,
     pub checks: Vec<(Address, Verdict, bool)>,
 }
 
@@ -71,12 +80,13 @@ pub async fn apply(
 ) -> Result<Report, EngineError> {
     plan.verify()?;
     check_pins(context, plan)?;
-    let lock = take_lock(context, options, &interrupt).await?;
+    let lock = take_lock(context, options, observer, &interrupt).await?;
     let open = lock.head().operation;
     let result = match open {
         Some(operation) if operation.plan_id == plan.plan_id => {
             let mode = resume::ResumeMode::Go;
-            resume::go_on(context, &*lock, mode, options, observer, interrupt).await
+            resume::go_on(context, &*lock, mode, &Answers::new(), options, observer, interrupt)
+                .await
         }
         Some(operation) => Err(EngineError::Interrupted { operation: operation.id }),
         None => apply_locked(context, &*lock, plan, options, observer, interrupt).await,
@@ -84,18 +94,24 @@ pub async fn apply(
     released(lock.release().await, result)
 }
 
-/// Takes the lock, waiting for another holder as long as nobody interrupts. A lock that is being
-/// taken at that very moment is dropped with everything else: it is free, or expires.
+/// Takes the lock, waiting for another holder as long as nobody interrupts, and says so if it was
+/// taken from someone. A lock that is being taken at that very moment is dropped with everything
+/// else: it is free, or expires.
 pub(crate) async fn take_lock(
     context: Context<'_>,
     options: &ApplyOptions,
+    observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Box<dyn Lock>, EngineError> {
-    interrupt
+    let lock = interrupt
         .unless_parked(async {
             Ok(context.ledger.lock(options.holder.clone(), options.lock_timeout).await?)
         })
-        .await
+        .await?;
+    if let Some(from) = lock.took_over() {
+        observer.took_over(from);
+    }
+    Ok(lock)
 }
 
 /// A lock that could not be given back is worth an error only where there is none yet.
@@ -165,8 +181,8 @@ pub(crate) async fn carry_out(
     scope: Scope,
 ) -> Result<Report, EngineError> {
     executor.run(scope).await?;
-    if executor.is_parked() {
-        return Ok(executor.parked_report());
+    if executor.stays_open() {
+        return Ok(executor.open_report());
     }
     if scope == Scope::Everything && executor.all_done() {
         let (context, plan) = (executor.context(), executor.plan());
@@ -236,7 +252,9 @@ fn unchanged(gates: Vec<Checked>, checked: Vec<Checked>, verified: Option<bool>)
         done: Vec::new(),
         failed: Vec::new(),
         held: Vec::new(),
+        undecided: Vec::new(),
         parked: false,
+        asked_by: None,
         checks: gates
             .into_iter()
             .chain(checked)

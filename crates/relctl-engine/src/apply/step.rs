@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::ApplyOptions;
 use super::execute::Begun;
 use super::precheck::{change, subject};
+use super::settle::Settling;
 use crate::planning::base::{Base, identity_of, kind_of};
 use crate::planning::decide::{run_key, value_at};
 use crate::provider::StepCall;
@@ -32,6 +33,7 @@ pub(crate) struct Crew<'a> {
     pub(crate) slots: Semaphore,
     /// Something failed: nothing new starts.
     pub(crate) halted: AtomicBool,
+    pub(crate) settling: Settling,
 }
 
 /// One step to do.
@@ -45,6 +47,8 @@ pub(crate) struct Job<'p> {
     pub(crate) run_key: Option<String>,
     pub(crate) undo: Option<Undo>,
     pub(crate) poll: Option<String>,
+    /// A person said that it had not happened: it is begun anew.
+    pub(crate) anew: bool,
 }
 
 impl<'p> Job<'p> {
@@ -59,6 +63,7 @@ impl<'p> Job<'p> {
             run_key: begun.run_key,
             undo: begun.undo,
             poll: begun.poll,
+            anew: false,
         }
     }
 }
@@ -70,6 +75,10 @@ pub(crate) enum Worked {
     Parked,
     /// The plugin was not called, and will not be.
     NotStarted,
+    /// Nobody can tell whether it happened, and why: its end is not in the journal.
+    Undecided(String),
+    /// It had not happened, as a person said, and is not begun anew for now.
+    Returned,
     /// The ledger could not be written, or the lock is lost.
     Broken(LedgerError),
 }
@@ -134,7 +143,7 @@ impl Crew<'_> {
         (id, worked)
     }
 
-    async fn try_work(&self, job: Job<'_>) -> Result<Worked, LedgerError> {
+    pub(crate) async fn try_work(&self, job: Job<'_>) -> Result<Worked, LedgerError> {
         let step = job.step;
         let started = self.context.clock.monotonic_ms();
         if step.verb == Verb::Adopt {
@@ -195,6 +204,9 @@ impl Crew<'_> {
         };
         match result.and_then(|document| self.agree(step, &desired, document)) {
             Ok(document) => self.finish(&job, desired, run_key, document, started).await,
+            Err(Failure::Unknown(why)) if again || job.anew => {
+                self.settle(&job, desired, run_key, why, started).await
+            }
             Err(failure) => self.fail(&job, desired, run_key, failure, started).await,
         }
     }
@@ -225,7 +237,7 @@ impl Crew<'_> {
         Ok(Worked::Ended(Ended { desired, run_key, undo: job.undo.clone(), outcome }))
     }
 
-    async fn fail(
+    pub(crate) async fn fail(
         &self,
         job: &Job<'_>,
         desired: Document,
@@ -462,6 +474,7 @@ impl Crew<'_> {
             tokio::select! {
                 biased;
                 () = interrupt.parked() => return Ok(None),
+                () = self.lock.asked_to_park() => return Ok(None),
                 () = self.context.clock.sleep(Duration::from_millis(u64::from(wait))) => {}
             }
             if self.is_asked_to_park() {
@@ -491,7 +504,12 @@ impl Crew<'_> {
     }
 
     /// What a plugin says that it did must agree with the plan on everything that was known.
-    fn agree(&self, step: &Step, desired: &Document, document: Map) -> Result<Map, Failure> {
+    pub(crate) fn agree(
+        &self,
+        step: &Step,
+        desired: &Document,
+        document: Map,
+    ) -> Result<Map, Failure> {
         if step.verb == Verb::Delete || step.address.role() != Role::Resource {
             return Ok(document);
         }

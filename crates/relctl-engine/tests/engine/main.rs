@@ -11,5 +11,6 @@ mod apply;
 mod crash;
 mod laws;
 mod plan;
+mod resolve;
 mod revert;
 mod site;

@@ -57,14 +57,19 @@ impl HeldLock {
         }
     }
 
-    /// Notes in HEAD whether the ledger is encrypted.
-    pub(crate) async fn set_encrypted(&self, encrypted: bool) -> Result<(), LedgerError> {
+    /// Notes in HEAD for whom the ledger is encrypted.
+    pub(crate) async fn set_recipients(&self, recipients: Vec<String>) -> Result<(), LedgerError> {
         let head = {
             let mut last = self.last.lock().await;
-            last.0.encrypted = encrypted;
+            last.0.recipients = recipients;
             last.0.head.clone()
         };
         self.swap_head(head).await
+    }
+
+    /// HEAD as this holder found or wrote it last.
+    pub(super) async fn stored(&self) -> StoredHead {
+        self.last.lock().await.0.clone()
     }
 
     /// Creates an object named by the digest of its content, which is its bytes unless they are to
@@ -133,6 +138,10 @@ impl Lock for HeldLock {
         self.lease.park_requested()
     }
 
+    async fn asked_to_park(&self) {
+        self.lease.asked_to_park().await;
+    }
+
     async fn put_plan(&self, plan: &Plan) -> Result<Digest, LedgerError> {
         let bytes = encode(plan, "the plan")?;
         let digest = Digest::of(&bytes);
@@ -157,7 +166,12 @@ impl Lock for HeldLock {
 
     async fn put_plugin(&self, digest: &Digest, wasm: &[u8]) -> Result<(), LedgerError> {
         check_digest(wasm, digest, "the plugin to be kept")?;
-        self.put(&plugin_path(digest), wasm, digest, None).await
+        let path = plugin_path(digest);
+        // A plugin is megabytes, and most are there already.
+        if self.store.backend.list("plugins").await?.contains(&path) {
+            return Ok(());
+        }
+        self.put(&path, wasm, digest, None).await
     }
 
     async fn swap_head(&self, head: Head) -> Result<(), LedgerError> {

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use relctl_engine::{Holder, LedgerError};
 
+use tokio::sync::watch;
+
 use super::Timing;
 use super::record::{self, LOCK, Record, Written};
 use crate::backend::{Backend, Guard, Version};
@@ -22,6 +24,8 @@ pub(crate) struct Lease {
     /// Held over a renewal, so that there is one at a time.
     at: tokio::sync::Mutex<(Record, Version)>,
     state: Mutex<State>,
+    /// Who asks this holder to park.
+    park: watch::Sender<Option<Holder>>,
 }
 
 struct State {
@@ -29,7 +33,6 @@ struct State {
     /// The operating system's lock; while it is held, nobody else can take this one.
     guard: Option<Box<dyn Send + Sync>>,
     lost: Option<LedgerError>,
-    park: Option<Holder>,
 }
 
 /// The lock object as this holder wrote it, and the clocks before it did.
@@ -72,7 +75,7 @@ impl Lease {
             Guard::Held(guard) => Some(guard),
             Guard::Busy | Guard::Unsupported => None,
         };
-        let state = State { renewed: before, guard, lost: None, park: None };
+        let state = State { renewed: before, guard, lost: None };
         Self {
             backend,
             nonce,
@@ -80,6 +83,7 @@ impl Lease {
             timing,
             at: tokio::sync::Mutex::new((record, version)),
             state: Mutex::new(state),
+            park: watch::Sender::new(None),
         }
     }
 
@@ -88,7 +92,15 @@ impl Lease {
     }
 
     pub(super) fn park_requested(&self) -> Option<Holder> {
-        self.state().park.clone()
+        self.park.borrow().clone()
+    }
+
+    /// Returns when somebody asks this holder to park.
+    pub(super) async fn asked_to_park(&self) {
+        let mut park = self.park.subscribe();
+        if park.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Fails unless the lock is held for long enough to start something.
@@ -120,7 +132,7 @@ impl Lease {
         let mut at = self.at.lock().await;
         if self.state().guard.is_some() {
             if let Some((record, version)) = record::read(self.backend.as_ref()).await? {
-                self.state().park.clone_from(&record.park);
+                self.park.send_replace(record.park.clone());
                 *at = (record, version);
             }
             return Ok(());
@@ -138,7 +150,7 @@ impl Lease {
                 }
                 // Only a request to park changes the record of a holder.
                 Written::Lost(Some(now)) if now.0.is_of(&self.nonce, self.epoch) => {
-                    self.state().park.clone_from(&now.0.park);
+                    self.park.send_replace(now.0.park.clone());
                     *at = *now;
                 }
                 Written::Lost(now) => {

@@ -16,7 +16,7 @@ mod unlock;
 
 use std::time::{Duration, Instant};
 
-use relctl_engine::{Holder, LedgerError, LedgerErrorKind};
+use relctl_engine::{Holder, LedgerError, LedgerErrorKind, Lock as _};
 
 use crate::backend::{Backend, Guard, Version};
 use crate::error::{error, refused};
@@ -102,8 +102,7 @@ pub(crate) async fn take(
 ) -> Result<HeldLock, LedgerError> {
     // Without a ledger there is nothing to lock, and nothing is created.
     let (stored, _) = store.read_head().await?;
-    // The other two write nothing that could be encrypted, or all of it anew.
-    if matches!(wait, Wait::AtMost(_)) {
+    if writes(wait) {
         check_encryption(store, &stored)?;
     }
     let backend = store.backend.as_ref();
@@ -114,6 +113,7 @@ pub(crate) async fn take(
     let guard = wait_for_guard(backend, store.timing, deadline).await?;
     let os_locked = matches!(guard, Guard::Held(_));
     let mut watched: Option<(Version, Instant)> = None;
+    let mut lives = !store.watches_holders;
     let (renewed, took_over) = loop {
         let found = record::read(backend).await?;
         let other = found.as_ref().and_then(|(record, _)| record.holder.clone());
@@ -121,7 +121,10 @@ pub(crate) async fn take(
         if let (Some(other), Some(version)) = (&other, expected) {
             let silent_since = match &watched {
                 Some((seen, since)) if seen == version => *since,
-                _ => Instant::now(),
+                seen => {
+                    lives |= seen.is_some();
+                    Instant::now()
+                }
             };
             watched = Some((version.clone(), silent_since));
             let is_free = os_locked
@@ -129,11 +132,12 @@ pub(crate) async fn take(
                 || other.nonce == holder.nonce
                 || silent_since.elapsed() >= store.timing.ttl;
             if !is_free {
-                if Instant::now() >= deadline {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() && lives {
                     return Err(locked(backend, Some(other), store.timing, os_locked));
                 }
-                let left = deadline.saturating_duration_since(Instant::now());
-                tokio::time::sleep(store.timing.poll.min(left)).await;
+                let pause = if left.is_zero() { store.timing.poll } else { left };
+                tokio::time::sleep(store.timing.poll.min(pause)).await;
                 continue;
             }
         }
@@ -147,23 +151,42 @@ pub(crate) async fn take(
         }
     };
     let lease = Lease::new(store.backend.clone(), renewed, guard, store.timing);
-    HeldLock::fence(store, lease, took_over).await
+    let held = HeldLock::fence(store, lease, took_over).await?;
+    if writes(wait) {
+        // Whoever was waited for may have rekeyed it.
+        let right = check_encryption(store, &held.stored().await);
+        if let Err(error) = right {
+            held.release().await?;
+            return Err(error);
+        }
+    }
+    Ok(held)
 }
 
-/// A ledger is encrypted as a whole or not at all.
+/// The other two write nothing that could be encrypted, or all of it anew.
+fn writes(wait: Wait) -> bool {
+    matches!(wait, Wait::AtMost(_))
+}
+
+/// A ledger is encrypted as a whole or not at all, and for those that HEAD names.
 fn check_encryption(store: &LedgerStore, stored: &StoredHead) -> Result<(), LedgerError> {
-    let place = store.backend.locate("");
-    match (stored.encrypted, store.keys.encrypt()) {
-        (true, false) => Err(refused(
-            format!("the ledger `{place}` is encrypted, and no recipients are given"),
-            "write the recipients into the release file: `[ledger] recipients`",
-        )),
-        (false, true) => Err(refused(
-            format!("the ledger `{place}` is not encrypted, and recipients are given"),
-            "`relctl ledger rekey` encrypts it",
-        )),
-        _ => Ok(()),
+    if store.writes_for == stored.recipients {
+        return Ok(());
     }
+    let place = store.backend.locate("");
+    let wanted = store.keys.recipients();
+    let (what, hint) = match (stored.recipients.is_empty(), wanted.is_empty()) {
+        (true, false) => (
+            "is not encrypted, and `[ledger] recipients` names some",
+            "encrypt all that it holds: relctl ledger rekey",
+        ),
+        (false, false) if wanted != stored.recipients => (
+            "is encrypted for others than `[ledger] recipients` names",
+            "write it anew for those: relctl ledger rekey",
+        ),
+        _ => ("was rekeyed just now", "run it again"),
+    };
+    Err(refused(format!("the ledger `{place}` {what}"), hint))
 }
 
 async fn wait_for_guard(
@@ -198,22 +221,29 @@ fn locked(
     let place = backend.locate(LOCK);
     let message = match holder {
         Some(holder) => format!(
-            "`{place}` is held by {} on {}, process {}: `{}` since {}{}",
+            "`{place}` is held by {} on {}, process {}: `{}`{} since {}{}",
             holder.actor,
             holder.host,
             holder.pid,
             holder.command,
+            holder
+                .plan_id
+                .as_ref()
+                .map(|id| format!(" of plan {}", id.short()))
+                .unwrap_or_default(),
             holder.since,
             holder.run_url.as_ref().map(|url| format!(", {url}")).unwrap_or_default()
         ),
         None => format!("`{place}` is held by another process"),
     };
     let hint = if os_locked {
-        "wait for it with `--lock-timeout 10m`; if it died, the lock is free at once".to_owned()
+        "wait for it: `--lock-timeout 10m`; go back over it: `relctl revert --preempt`; if it died, \
+         the lock is free at once"
+            .to_owned()
     } else {
         format!(
-            "wait for it with `--lock-timeout 10m`; if it died, whoever waits takes over after \
-             {} s, and `relctl unlock` does so at once",
+            "wait for it: `--lock-timeout 10m`; go back over it: `relctl revert --preempt`; if it \
+             died, whoever waits takes over after {} s",
             timing.ttl.as_secs()
         )
     };

@@ -89,18 +89,24 @@ async fn rekey_encrypts_and_decrypts_everything() {
         let both = Keys::parse(std::slice::from_ref(&bob.recipient), &identities).unwrap();
         open(&backend, both).await.unwrap().rekey(holder("b")).await.unwrap();
         let store = open(&backend, ada.keys()).await.unwrap();
-        assert_error(store.journal("two", false).await, LedgerErrorKind::Refused, "no identity");
+        let refused = store.lock(holder("three"), Duration::ZERO).await.map(drop);
+        assert_error(refused, LedgerErrorKind::Refused, "for others");
+        assert_error(store.journal("two", false).await, LedgerErrorKind::Refused, "opens it");
         assert_eq!(store.history(9).await.unwrap().len(), 2, "entries stay readable");
 
         let reader = Keys::parse(&[], &bob.identity).unwrap();
         let bob = open(&backend, reader).await.unwrap();
         assert_eq!(bob.journal("one", false).await.unwrap().len(), 3);
-        let refused = bob.lock(holder("three"), Duration::ZERO).await.map(drop);
-        assert_error(refused, LedgerErrorKind::Refused, "no recipients");
+        // Without recipients of one's own it is written for those that it is encrypted for.
+        secretive(&bob, "three").await;
+        assert_eq!(contains(&backend, CANARY), Vec::<String>::new());
         bob.rekey(holder("c")).await.unwrap();
+        assert!(!contains(&backend, CANARY).is_empty());
+        let refused = bob.lock(holder("four"), Duration::ZERO).await.map(drop);
+        assert_error(refused, LedgerErrorKind::Refused, "rekeyed just now");
         let clear = open_on(Arc::new(backend.clone()), PATIENT).await.unwrap();
         assert!(!clear.is_encrypted());
-        release(&clear, "three").await;
+        release(&clear, "four").await;
         assert!(clear.verify().await.unwrap().problems.is_empty());
     }
 }

@@ -50,6 +50,60 @@ async fn there_and_back() {
     assert!(back.verify().await.unwrap().problems.is_empty());
 }
 
+/// Back to where it was: the closed copy there is older, and is opened again.
+#[tokio::test]
+async fn back_to_where_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let memory = tempfile::tempdir().unwrap();
+    let with_memory = |place: &Place| OpenOptions {
+        seen_heads: Some(memory.path().to_owned()),
+        ..options(place)
+    };
+    new_local(root.path()).await;
+    let here = LedgerStore::open(with_memory(&place(root.path()))).await.unwrap();
+    release(&here, "one").await;
+    let remote = elsewhere("back-again");
+    here.migrate(&remote, holder("mover")).await.unwrap();
+    let there = LedgerStore::open(with_memory(&remote)).await.unwrap();
+    release(&there, "two").await;
+    let rows = there.history(10).await.unwrap();
+
+    there.migrate(&place(root.path()), holder("mover")).await.unwrap();
+    assert_error(there.head().await, LedgerErrorKind::Untrusted, "migrated");
+    let here = LedgerStore::open(with_memory(&place(root.path()))).await.unwrap();
+    assert_eq!(here.history(10).await.unwrap(), rows);
+    release(&here, "three").await;
+    assert!(here.verify().await.unwrap().problems.is_empty());
+
+    here.migrate(&remote, holder("mover")).await.unwrap();
+    let there = LedgerStore::open(with_memory(&remote)).await.unwrap();
+    assert_eq!(there.history(10).await.unwrap().len(), 3);
+}
+
+/// Both sides went on after a migration that was cut off: neither is thrown away.
+#[tokio::test]
+async fn two_histories_are_not_merged() {
+    let root = tempfile::tempdir().unwrap();
+    let here = new_local(root.path()).await;
+    release(&here, "one").await;
+    let remote = elsewhere("forked");
+    let head = std::fs::read(root.path().join("shop/default/HEAD")).unwrap();
+    here.migrate(&remote, holder("mover")).await.unwrap();
+    std::fs::write(root.path().join("shop/default/HEAD"), head).unwrap();
+    release(&here, "two").await;
+    let there = LedgerStore::open(options(&remote)).await.unwrap();
+    release(&there, "other").await;
+    // The other one is as long, then longer.
+    for id in ["third", "fourth"] {
+        let forked = here.migrate(&remote, holder("mover")).await;
+        assert_error(forked, LedgerErrorKind::Untrusted, "another ledger");
+        release(&there, id).await;
+    }
+    let there = there.verify().await.unwrap();
+    assert_eq!((there.problems.len(), there.unreferenced.len()), (0, 0));
+    assert_eq!(here.history(10).await.unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn a_migration_that_was_cut_off_is_finished() {
     let root = tempfile::tempdir().unwrap();
@@ -75,6 +129,9 @@ async fn what_is_not_migrated() {
     relctl_ledger::init(&other, "other").await.unwrap();
     let taken = here.migrate(&other, holder("mover")).await;
     assert_error(taken, LedgerErrorKind::Untrusted, "another ledger");
+    let there = LedgerStore::open(options(&other)).await.unwrap();
+    let unreferenced = there.verify().await.unwrap().unreferenced;
+    assert_eq!(unreferenced, Vec::<String>::new(), "nothing was copied there");
 
     let held = lock(&here, "one").await;
     let busy = here.migrate(&elsewhere("busy"), holder("mover")).await;

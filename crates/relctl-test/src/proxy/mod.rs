@@ -81,6 +81,7 @@ pub fn rounds(calls: &[ProxiedCall]) -> usize {
     rounds
 }
 
+type Gate = Box<dyn Fn(&ProxiedCall) -> Option<Reply> + Send + Sync>;
 type Answer = Box<dyn Fn(&ProxiedCall) -> Reply + Send + Sync>;
 type Rewrite = Box<dyn Fn(&ProxiedCall, &mut Reply) + Send + Sync>;
 
@@ -103,6 +104,7 @@ enum Rule {
 #[derive(Default)]
 pub struct ProxyRules {
     delay: Duration,
+    gate: Option<Gate>,
     rules: BTreeMap<String, Vec<Rule>>,
 }
 
@@ -124,6 +126,16 @@ impl ProxyRules {
     #[must_use]
     pub fn reset(self, operation: &str, nth: usize) -> Self {
         self.rule(operation, Rule::Reset { nth })
+    }
+
+    /// Asks this about every call first: what it answers is answered, and the endpoint is not asked.
+    #[must_use]
+    pub fn gate(
+        mut self,
+        gate: impl Fn(&ProxiedCall) -> Option<Reply> + Send + Sync + 'static,
+    ) -> Self {
+        self.gate = Some(Box::new(gate));
+        self
     }
 
     /// Answers in place of the endpoint.
@@ -261,6 +273,9 @@ impl Inner {
 
     /// What to answer; `None`: nothing.
     fn reply(&self, request: &wire::Request, call: &ProxiedCall) -> io::Result<Option<Reply>> {
+        if let Some(reply) = self.rules.gate.as_ref().and_then(|gate| gate(call)) {
+            return Ok(Some(reply));
+        }
         let rules = self.rules.rules.get(&call.operation).map_or(&[] as &[Rule], Vec::as_slice);
         if rules.iter().any(|rule| matches!(rule, Rule::Reset { nth } if *nth == call.nth)) {
             return Ok(None);
