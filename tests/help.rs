@@ -33,7 +33,8 @@ fn help() {
       import       Prints what exists as the part of a release file that declares it
       plugin       Lists plugins, and shows what one asks for and serves
       schema       Prints a JSON Schema of the release file, with the kinds of its plugins, for editors
-      unlock       Asks whoever holds the lock to park its operation and to let go of the lock
+      ledger       Checks, moves, shows and encrypts the ledger
+      unlock       Takes the lock from a holder that will not give it back, on the record
       completions  Prints a script that completes relctl's commands in a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -60,8 +61,13 @@ fn help() {
           --var-file <FILE>
               A TOML file with values of `[vars]`. May be given more than once; later ones win
 
-          --ledger <DIR>
-              The ledger's root, a folder [default: state/ beside the release file]
+          --ledger <URL>
+              The ledgers' root: a folder, or `s3://bucket/prefix`, `gs://…`, `az://…`.
+              
+              [default: `[ledger] url` of the release file, else state/ beside it]
+
+          --release <NAME>
+              Whose ledger it is, where no release file says it
 
           --json
               Print JSON for programs on stdout
@@ -82,6 +88,7 @@ fn help() {
       RELCTL_LEDGER        the ledger's root, where `--ledger` does not say it
       RELCTL_VAR_<name>    a value for `[vars]`, where `--var` and `--var-file` do not say it
       RELCTL_PLUGIN_PATH   more folders to look for plugins in, separated like PATH
+      RELCTL_AGE_IDENTITY  the secret key of an encrypted ledger; RELCTL_AGE_IDENTITY_FILE names a file
       RELCTL_ACTOR         who is named in the history
       RELCTL_LOG           what to log to stderr, for example `debug`
       NO_COLOR             no colour
@@ -148,8 +155,13 @@ fn help_of_the_commands_that_change_something() {
           --var-file <FILE>
               A TOML file with values of `[vars]`. May be given more than once; later ones win
 
-          --ledger <DIR>
-              The ledger's root, a folder [default: state/ beside the release file]
+          --ledger <URL>
+              The ledgers' root: a folder, or `s3://bucket/prefix`, `gs://…`, `az://…`.
+              
+              [default: `[ledger] url` of the release file, else state/ beside it]
+
+          --release <NAME>
+              Whose ledger it is, where no release file says it
 
           --json
               Print JSON for programs on stdout
@@ -192,6 +204,10 @@ fn help_of_the_commands_that_change_something() {
           --expect <PLAN_ID>
               Goes on only if the plan has this id: its 64 digits, or at least the first 12
 
+          --preempt
+              Asks whoever holds the lock to park: what it began is settled, then the way back is
+              planned
+
           --accept-loss <ADDRESS>
               Accepts that reverting destroys this object. May be given more than once
 
@@ -232,8 +248,13 @@ fn help_of_the_commands_that_change_something() {
           --var-file <FILE>
               A TOML file with values of `[vars]`. May be given more than once; later ones win
 
-          --ledger <DIR>
-              The ledger's root, a folder [default: state/ beside the release file]
+          --ledger <URL>
+              The ledgers' root: a folder, or `s3://bucket/prefix`, `gs://…`, `az://…`.
+              
+              [default: `[ledger] url` of the release file, else state/ beside it]
+
+          --release <NAME>
+              Whose ledger it is, where no release file says it
 
           --json
               Print JSON for programs on stdout
@@ -253,6 +274,7 @@ fn help_of_the_commands_that_change_something() {
       relctl revert -e production
       relctl revert --to v1.0.0 -o revert.json    # review it first, then: relctl apply revert.json
       relctl revert --to start                    # before the first entry
+      relctl revert --preempt                     # over an apply that still runs: it parks first
     ");
 }
 

@@ -1,7 +1,7 @@
 //! Operations that are stopped halfway: by a signal, or killed.
 
 use std::fmt::Write as _;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
@@ -25,8 +25,13 @@ fn long() -> TestEnvironment {
 
 /// The runs, each of which appends one line.
 fn lines() -> String {
+    chain(LINES)
+}
+
+/// So many of them.
+pub(crate) fn chain(count: usize) -> String {
     let mut text = String::new();
-    for line in 0..LINES {
+    for line in 0..count {
         write!(text, "\n[action.local_append.a{line}]\npath = \"log\"\nline = \"line {line}\"\n")
             .unwrap();
         if line > 0 {
@@ -38,7 +43,12 @@ fn lines() -> String {
 
 /// Starts an apply, and returns when its first effect is there.
 fn start(site: &TestEnvironment) -> Child {
-    let mut child = site.command(&["apply", "--auto-approve"]).spawn().unwrap();
+    start_command(site, &mut site.command(&["apply", "--auto-approve"]))
+}
+
+/// Starts a command, and returns when the first line is appended.
+pub(crate) fn start_command(site: &TestEnvironment, command: &mut Command) -> Child {
+    let mut child = command.spawn().unwrap();
     let give_up = Instant::now() + Duration::from_mins(2);
     while !site.exists("www/log") {
         if let Some(status) = child.try_wait().unwrap() {
@@ -51,13 +61,13 @@ fn start(site: &TestEnvironment) -> Child {
     child
 }
 
-fn send(child: &Child, signal: Signal) {
+pub(crate) fn send(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
 
 /// The lines that were appended are the first ones, each once.
-fn appended(site: &TestEnvironment) -> usize {
+pub(crate) fn appended(site: &TestEnvironment) -> usize {
     let log = site.read("www/log");
     for (number, line) in log.lines().enumerate() {
         assert_eq!(line, format!("line {number}"));

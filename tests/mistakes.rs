@@ -28,8 +28,10 @@ fn no_release_file() {
     exit code: 1
     ----- stdout
     ----- stderr
-    error: cannot read the release file `release.toml`: No such file or directory (os error 2)
-     = hint: name it with `--file`, or the folder that holds `release.toml` with `--chdir`
+    error: there is no release file `release.toml`, and no ledger at `state`
+
+    hint: go to the release's folder, or name it: -C FOLDER
+    hint: or name the ledger: --ledger s3://bucket/prefix
     ");
     assert_snapshot!(environment.relctl("plan -f there/release.toml"), @"
     exit code: 1

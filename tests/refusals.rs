@@ -307,3 +307,27 @@ fn a_failing_gate_stops_everything_before_it_starts() {
     "#);
     assert_eq!(world(&site), before);
 }
+
+/// Whoever writes a plan file and computes its id anew grants nothing with it.
+#[test]
+fn a_plan_file_brings_no_grants() {
+    let site = site::initialised();
+    site.relctl("plan -o plan.json").success();
+    let plan: relctl_plan::Plan = serde_json::from_str(&site.read("plan.json")).unwrap();
+    let mut body = plan.body.clone();
+    let pin = body.plugins.get_mut("local").unwrap();
+    pin.grants = serde_json::json!({
+        "files": true,
+        "http": { "sts": { "read": ["GetCallerIdentity"], "write": [] } },
+    });
+    let forged = relctl_plan::Plan::new(body, plan.meta.clone()).unwrap();
+    site.write("forged.json", &serde_json::to_string(&forged).unwrap());
+    assert_snapshot!(site.relctl("apply forged.json").stderr, @"
+    error: plugin `local` of the plan was not granted what the plan says
+           the plan names 0.1.0 [sha256]
+           neither `relctl.lock` nor the ledger has it with these grants
+
+    hint: nothing was changed; plan again with what is granted here: relctl plan
+    ");
+    site.relctl("apply plan.json").success();
+}

@@ -19,11 +19,14 @@ mod aws_revert;
 mod aws_rollout;
 mod aws_snapshot;
 mod aws_story;
+mod bucket;
 mod cycle;
+mod encryption;
 mod environment;
 mod healthflow;
 mod help;
 mod history;
+mod holders;
 mod importing;
 mod initialising;
 mod interruption;
@@ -35,8 +38,11 @@ mod production;
 mod programs;
 mod real;
 mod refusals;
+mod remote;
 mod requirements;
+mod resolving;
 mod site;
+mod unsaved;
 
 /// Every file in this folder is a module of the runner: a forgotten one would never run.
 #[test]

@@ -21,9 +21,16 @@ pub struct Draft {
     pub(crate) version: String,
     pub(crate) environment: Option<String>,
     pub(crate) plugins: BTreeMap<Instance, PluginConfig>,
-    pub(crate) ledger_url: Option<String>,
+    pub(crate) ledger: Ledger,
     pub(crate) objects: Objects,
     pub(crate) removed: BTreeMap<Address, Removed>,
+}
+
+/// What `[ledger]` says.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) url: Option<String>,
+    pub(crate) recipients: Vec<String>,
 }
 
 impl Draft {
@@ -48,7 +55,12 @@ impl Draft {
 
     /// `[ledger] url`.
     pub fn ledger_url(&self) -> Option<&str> {
-        self.ledger_url.as_deref()
+        self.ledger.url.as_deref()
+    }
+
+    /// `[ledger] recipients`: for whom the ledger is encrypted.
+    pub fn ledger_recipients(&self) -> &[String] {
+        &self.ledger.recipients
     }
 
     /// The kinds that plugins must serve for this release.

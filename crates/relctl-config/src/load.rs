@@ -6,7 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use relctl_plan::{Instance, PluginConfig, Value, is_identifier};
 
 use crate::constants::Constants;
-use crate::draft::Draft;
+use crate::draft::{Draft, Ledger};
 use crate::mistake::{Diagnostics, Found, did_you_mean, there_is};
 use crate::objects;
 use crate::section::{Section, refuse_references, take_table, wrong_type};
@@ -95,7 +95,7 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
     let before = found.len();
     let release = read_release(&mut root, options, &mut constants, sources, found);
     let plugins = read_plugins(&mut root, &constants, sources, found);
-    let ledger_url = read_ledger(&mut root, &constants, sources, found);
+    let ledger = read_ledger(&mut root, &constants, sources, found);
     let sound = found.len() == before;
 
     constants.put_in(&mut root, sources, found);
@@ -110,7 +110,7 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
         version,
         environment: options.environment.clone(),
         plugins,
-        ledger_url,
+        ledger,
         objects,
         removed,
     })
@@ -310,13 +310,16 @@ fn read_ledger(
     constants: &Constants,
     sources: &Sources,
     found: &mut Vec<Found>,
-) -> Option<String> {
-    let mut entry = root.remove("ledger")?;
+) -> Ledger {
+    let Some(mut entry) = root.remove("ledger") else { return Ledger::default() };
     constants.put_in_node(&mut entry.node, sources, found);
-    let mut section = Section::of("[ledger]".to_owned(), entry.node, found)?;
-    let url = section.required_text("url");
+    let Some(mut section) = Section::of("[ledger]".to_owned(), entry.node, found) else {
+        return Ledger::default();
+    };
+    let url = section.text("url").map(|(url, _)| url);
+    let recipients = section.texts("recipients").into_iter().map(|(text, _)| text).collect();
     section.finish();
-    url.map(|(url, _)| url)
+    Ledger { url, recipients }
 }
 
 /// What the sections read so far have left over.

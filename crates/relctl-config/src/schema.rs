@@ -74,7 +74,14 @@ fn sections() -> Map<String, Value> {
         },
         "ledger": {
             "type": "object",
-            "properties": { "url": text("Where the ledger is, `s3://bucket/prefix`.") },
+            "properties": {
+                "url": text("Where the ledger is: a folder, `s3://bucket/prefix`, `gs://…`, `az://…`."),
+                "recipients": {
+                    "type": "array",
+                    "items": { "type": "string" },
+                    "description": "For whom it is encrypted: age recipients, `age1…`.",
+                },
+            },
             "additionalProperties": false,
         },
         "removed": { "type": "object", "additionalProperties": removed },

@@ -74,7 +74,7 @@ impl Interrupt {
 
     /// What `work` comes to; an error where a person asks to stop before. For work that changes
     /// nothing, since it is dropped then.
-    pub(crate) async fn unless_parked<T>(
+    pub async fn unless_parked<T>(
         &self,
         work: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {

@@ -27,14 +27,23 @@ pub struct EndReport {
     pub failed: Vec<(StepId, Failure)>,
     /// Not started.
     pub held: Vec<StepId>,
+    /// Nobody can tell whether they happened, with why; the operation stays open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undecided: Vec<(StepId, String)>,
     /// A person interrupted it.
     pub parked: bool,
+    /// Whoever asked it to make room, if anyone did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
     /// With whether it is blocking.
     pub checks: Vec<(Address, Verdict, bool)>,
     /// The exact command that goes back, if there is somewhere to go.
     pub revert_command: Option<String>,
     /// The exact command that goes on, where the operation is still open.
     pub resume_command: Option<String>,
+    /// How a person says whether the first undecided step happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolve_command: Option<String>,
 }
 
 /// The report as a person reads it last.
@@ -42,6 +51,11 @@ pub fn report_text(report: &EndReport, plan: &Plan, style: &Style) -> String {
     let view = View::new(plan, *style);
     let mut lines = vec![headline(report, &view)];
     lines.extend(failure_lines(&view, &report.failed));
+    for (step, why) in &report.undecided {
+        let (word, text) = failure_text(&Failure::Unknown(why.clone()));
+        let head = format!("  {} {word}: ", step_name(&view, step));
+        lines.extend(with_further_lines(&head, &text).split('\n').map(str::to_owned));
+    }
     for (address, verdict, blocking) in &report.checks {
         if verdict.outcome != Outcome::Pass {
             let aside = if *blocking { "" } else { " (does not fail the release)" };
@@ -55,6 +69,10 @@ pub fn report_text(report: &EndReport, plan: &Plan, style: &Style) -> String {
     }
     if let Some((serial, digest)) = &report.entry {
         lines.push(labelled("entry", &format!("#{serial} {digest}")));
+    }
+    if let Some(command) = &report.resolve_command {
+        lines.push(labelled("decide", "look whether it happened, then say `done` or `not-done`:"));
+        lines.push(labelled("", &safe(command)));
     }
     if let Some(command) = &report.resume_command {
         lines.push(labelled("go on", &safe(command)));
@@ -126,7 +144,14 @@ fn headline(report: &EndReport, view: &View<'_>) -> String {
     let title = view.title();
     let style = view.style;
     if report.parked {
-        return format!("{} {title}; nothing is lost", style.paint(Tone::Change, "interrupted:"));
+        let by = report.asked_by.as_ref().map(|who| format!(", to make room for {}", safe(who)));
+        let what = style.paint(Tone::Change, "interrupted:");
+        return format!("{what} {title}{}; nothing is lost", by.unwrap_or_default());
+    }
+    if !report.undecided.is_empty() {
+        let count = counted(report.undecided.len(), "step", "steps");
+        let what = style.paint(Tone::Bad, "UNDECIDED:");
+        return format!("{what} {title}; {count} may or may not have happened, a person must say");
     }
     if report.outcome == EntryOutcome::Failed {
         let unknown =
@@ -177,9 +202,12 @@ mod tests {
             failed: Vec::new(),
             held: Vec::new(),
             parked: false,
+            asked_by: None,
             checks: Vec::new(),
             revert_command: Some("relctl revert -e production --to 12".to_owned()),
             resume_command: None,
+            undecided: Vec::new(),
+            resolve_command: None,
         }
     }
 
@@ -240,6 +268,35 @@ mod tests {
           done      no step
           go on     relctl resume -e production
           go back   relctl revert -e production --to 12
+        ");
+    }
+
+    #[test]
+    fn a_person_must_say() {
+        let report = EndReport {
+            entry: None,
+            outcome: EntryOutcome::Failed,
+            verified: None,
+            done: vec![id("action.aws_db_snapshot.before", Verb::Run)],
+            undecided: vec![(
+                id("action.aws_ecs_task.migrate", Verb::Run),
+                "no task of it is listed any more".to_owned(),
+            )],
+            held: vec![id("resource.aws_ecs_service.backend", Verb::Update)],
+            revert_command: None,
+            resolve_command: Some(
+                "relctl resume -e production --resolve action.aws_ecs_task.migrate=done --reason '…'"
+                    .to_owned(),
+            ),
+            ..report()
+        };
+        insta::assert_snapshot!(report_text(&report, &healthflow(), &Style::PLAIN), @"
+        UNDECIDED: healthflow v1.1.0 → production; 1 step may or may not have happened, a person must say
+          3 ▶ run action.aws_ecs_task.migrate has an UNKNOWN outcome: no task of it is listed any more
+          done      1 step: 1
+          held      1 step: 4, not started
+          decide    look whether it happened, then say `done` or `not-done`:
+                    relctl resume -e production --resolve action.aws_ecs_task.migrate=done --reason '…'
         ");
     }
 

@@ -83,10 +83,13 @@ impl OpenStatus {
                 JournalEvent::Begin { step, .. } | JournalEvent::Pending { step, .. } => {
                     states.insert(step, None);
                 }
-                JournalEvent::NotStarted { step } => {
+                JournalEvent::NotStarted { step }
+                | JournalEvent::Resolved { step, done: false, .. } => {
                     states.remove(step);
                 }
-                JournalEvent::Done { step, .. } | JournalEvent::Noop { step, .. } => {
+                JournalEvent::Done { step, .. }
+                | JournalEvent::Noop { step, .. }
+                | JournalEvent::Resolved { step, .. } => {
                     states.insert(step, Some(true));
                 }
                 JournalEvent::Failed { step, .. }
@@ -143,6 +146,9 @@ pub struct LockHolder {
     pub host: String,
     pub pid: u32,
     pub command: String,
+    /// The plan that it carries out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_id: Option<Digest>,
     pub since: String,
     pub run_url: Option<String>,
 }
@@ -249,8 +255,10 @@ fn attention(status: &Status, style: Style) -> Vec<String> {
 
 fn holder_text(holder: &LockHolder) -> String {
     let run = holder.run_url.as_ref().map(|url| format!(", {}", safe(url))).unwrap_or_default();
+    let plan = holder.plan_id.as_ref().map(|id| format!(" of plan {}", id.short()));
+    let plan = plan.unwrap_or_default();
     format!(
-        "{} on {} (`{}`, process {}) since {}{run}",
+        "{} on {} (`{}`{plan}, process {}) since {}{run}",
         safe(&holder.actor),
         safe(&holder.host),
         safe(&holder.command),
@@ -449,6 +457,7 @@ mod tests {
                 host: "runner-7".to_owned(),
                 pid: 4242,
                 command: "apply".to_owned(),
+                plan_id: Some(digest("plan")),
                 since: "2026-01-03T03:04:05Z".to_owned(),
                 run_url: Some("https://ci.example/run/7".to_owned()),
             }),
@@ -472,7 +481,7 @@ mod tests {
                       2026-01-02T03:04:05Z by alice
           entry       923fe53966c6cd9343e11af776cd4b05be315ea4b200b02e4d5dfb0f929b73bf
           ledger      state/site/production
-          lock        held by ci on runner-7 (`apply`, process 4242) since 2026-01-03T03:04:05Z, https://ci.example/run/7
+          lock        held by ci on runner-7 (`apply` of plan 64879f7d, process 4242) since 2026-01-03T03:04:05Z, https://ci.example/run/7
           revert      would go to v1.0.0 #12
           drift       none
 

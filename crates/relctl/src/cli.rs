@@ -50,9 +50,14 @@ pub(crate) struct GlobalArgs {
     /// A TOML file with values of `[vars]`. May be given more than once; later ones win.
     #[arg(long = "var-file", value_name = "FILE", global = true)]
     pub var_files: Vec<PathBuf>,
-    /// The ledger's root, a folder [default: state/ beside the release file].
-    #[arg(long, value_name = "DIR", global = true)]
+    /// The ledgers' root: a folder, or `s3://bucket/prefix`, `gs://…`, `az://…`.
+    ///
+    /// [default: `[ledger] url` of the release file, else state/ beside it]
+    #[arg(long, value_name = "URL", global = true)]
     pub ledger: Option<String>,
+    /// Whose ledger it is, where no release file says it.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub release: Option<String>,
     /// Print JSON for programs on stdout.
     #[arg(long, global = true)]
     pub json: bool,
@@ -91,6 +96,7 @@ pub(crate) enum Command {
     Import(commands::import::ImportArgs),
     Plugin(commands::plugin::PluginArgs),
     Schema(commands::schema::SchemaArgs),
+    Ledger(commands::ledger::LedgerArgs),
     Unlock(commands::unlock::UnlockArgs),
     Completions(commands::completions::CompletionsArgs),
 }
@@ -113,6 +119,7 @@ impl Command {
             Self::Import(_) => "import",
             Self::Plugin(_) => "plugin",
             Self::Schema(_) => "schema",
+            Self::Ledger(_) => "ledger",
             Self::Unlock(_) => "unlock",
             Self::Completions(_) => "completions",
         }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use relctl_config::VARIABLE_PREFIX;
 
+use crate::error::CommandError;
+
 /// What relctl took from the environment, once, at its start. Not `Debug`: it holds credentials.
 #[derive(Clone, Default)]
 pub(crate) struct Environment {
@@ -39,6 +41,10 @@ pub(crate) struct Environment {
     home: Option<PathBuf>,
     cache_home: Option<PathBuf>,
     state_home: Option<PathBuf>,
+    /// `RELCTL_AGE_IDENTITY`: secret keys that open an encrypted ledger, one a line.
+    age_identity: Option<String>,
+    /// `RELCTL_AGE_IDENTITY_FILE`: a file of such keys, as `age-keygen` writes it.
+    age_identity_file: Option<PathBuf>,
     /// `AWS_*`, `AZURE_*`, `GOOGLE_*`: how a remote ledger is reached. Only the ledger sees them.
     pub cloud: BTreeMap<String, String>,
     /// The page of the CI run, from the variables that each CI service sets.
@@ -54,6 +60,7 @@ Environment:
   RELCTL_LEDGER        the ledger's root, where `--ledger` does not say it
   RELCTL_VAR_<name>    a value for `[vars]`, where `--var` and `--var-file` do not say it
   RELCTL_PLUGIN_PATH   more folders to look for plugins in, separated like PATH
+  RELCTL_AGE_IDENTITY  the secret key of an encrypted ledger; RELCTL_AGE_IDENTITY_FILE names a file
   RELCTL_ACTOR         who is named in the history
   RELCTL_LOG           what to log to stderr, for example `debug`
   NO_COLOR             no colour";
@@ -87,6 +94,8 @@ impl Environment {
                 .unwrap_or_default(),
             vars: named(&[VARIABLE_PREFIX]),
             cloud: named(&["AWS_", "AZURE_", "GOOGLE_"]),
+            age_identity: text("RELCTL_AGE_IDENTITY"),
+            age_identity_file: path("RELCTL_AGE_IDENTITY_FILE").map(PathBuf::from),
             log: text("RELCTL_LOG"),
             actor: first(&[
                 "RELCTL_ACTOR",
@@ -116,6 +125,20 @@ impl Environment {
     /// Who is named in the history.
     pub(crate) fn actor(&self) -> String {
         self.actor.clone().unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    /// The secret keys that open an encrypted ledger, one a line; empty where there are none.
+    pub(crate) fn identities(&self) -> Result<String, CommandError> {
+        let mut identities = self.age_identity.clone().unwrap_or_default();
+        if let Some(file) = &self.age_identity_file {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                CommandError::file("read the age identities", file, &error)
+                    .hint("RELCTL_AGE_IDENTITY_FILE names that file")
+            })?;
+            identities.push('\n');
+            identities.push_str(&text);
+        }
+        Ok(identities)
     }
 
     /// `$XDG_CACHE_HOME/relctl`: compiled plugins. `None` where there is no home.

@@ -250,7 +250,11 @@ impl From<EngineError> for CommandError {
                 // They are nowhere else: whoever repairs the ledger needs them.
                 let lines = unsaved.iter().filter_map(|line| serde_json::to_string(line).ok());
                 taken.details.extend(lines.map(|line| format!("not recorded: {line}")));
-                taken.hint("when the ledger can be written again: relctl resume")
+                taken
+                    .hint(
+                        "nothing new was started; what ran was seen to its end where that could be",
+                    )
+                    .hint("when the ledger can be written again, on this machine: relctl resume")
             }
         }
     }

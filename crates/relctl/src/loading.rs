@@ -13,7 +13,7 @@ use relctl_config::{Draft, LockFile};
 use relctl_engine::{Ledger as _, Provider, Providers};
 use relctl_host::{Core, Host, HostOptions, Inspection, Limits, LoadRequest, core, grants_for};
 use relctl_ledger::LedgerStore;
-use relctl_plan::{Description, Digest, Instance, PluginPin, Value};
+use relctl_plan::{Description, Digest, Instance, Plan, PlanKind, PluginPin, Value};
 
 use crate::context::Session;
 use crate::error::{CommandError, ErrorKind};
@@ -153,6 +153,59 @@ impl Session {
             loaded.providers.insert(Core::INSTANCE.to_owned(), core);
         }
         Ok(loaded)
+    }
+
+    /// A plan file comes from anywhere: each plugin that it names must be one that was granted what
+    /// the plan says, in `relctl.lock` or by an entry that the plan goes on or back to. Where there
+    /// is no `relctl.lock`, on a bare machine, whoever brought the plan has decided.
+    pub(crate) async fn check_granted(
+        &self,
+        ledger: &LedgerStore,
+        plan: &Plan,
+    ) -> Result<(), CommandError> {
+        let lock = LockFile::read(&self.folder())?;
+        if lock.plugins.is_empty() {
+            return Ok(());
+        }
+        let is_locked = |instance: &str, pin: &PluginPin| {
+            lock.plugins.get(instance).is_some_and(|locked| {
+                let grants = serde_json::to_value(grants_for(&locked.grants)).unwrap_or_default();
+                locked.sha256 == pin.sha256 && grants == pin.grants
+            })
+        };
+        let foreign: Vec<_> = plan
+            .body
+            .plugins
+            .iter()
+            .filter(|(instance, pin)| *instance != Core::INSTANCE && !is_locked(instance, pin))
+            .collect();
+        if foreign.is_empty() {
+            return Ok(());
+        }
+        let target = match &plan.body.kind {
+            PlanKind::Revert { target } => target.entry.clone(),
+            PlanKind::Apply => None,
+        };
+        let mut recorded = Vec::new();
+        for entry in [ledger.head().await?.entry, target].into_iter().flatten() {
+            recorded.push(ledger.snapshot(&ledger.entry(&entry).await?.snapshot).await?.plugins);
+        }
+        let was_granted = |instance: &str, pin: &PluginPin| {
+            recorded
+                .iter()
+                .filter_map(|plugins| plugins.get(instance))
+                .any(|recorded| recorded.sha256 == pin.sha256 && recorded.grants == pin.grants)
+        };
+        match foreign.into_iter().find(|(instance, pin)| !was_granted(instance, pin)) {
+            None => Ok(()),
+            Some((instance, pin)) => Err(CommandError::new(
+                ErrorKind::Stale,
+                format!("plugin `{instance}` of the plan was not granted what the plan says"),
+            )
+            .detail(format!("the plan names {} {}", pin.version, pin.sha256))
+            .detail("neither `relctl.lock` nor the ledger has it with these grants")
+            .hint("nothing was changed; plan again with what is granted here: relctl plan")),
+        }
     }
 
     /// Loads the plugins that the newest entry was made with.

@@ -22,6 +22,7 @@ mod plugins;
 mod progress;
 mod project;
 mod ui;
+mod unsaved;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -1,17 +1,18 @@
 //! Progress of an operation: redrawn where a person watches, a line for each change of state
 //! elsewhere, an event a line for programs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use relctl_engine::Observer;
+use relctl_engine::{Holder, Observer};
 use relctl_plan::{Event, Plan, StepId};
 use relctl_render::EventText;
 use serde_json::json;
 
+use crate::operation::say_took_over;
 use crate::ui::Ui;
 
 /// Shows the progress of one plan.
@@ -21,6 +22,8 @@ pub(crate) struct Progress<'a> {
     display: Display,
     /// Set at the first step: from then on a crash is one that may have changed something.
     begun: Arc<AtomicBool>,
+    /// Steps of which a person's word was taken.
+    answered: Mutex<BTreeSet<StepId>>,
 }
 
 enum Display {
@@ -40,7 +43,12 @@ impl<'a> Progress<'a> {
             Display::Lines
         };
         let text = Mutex::new(EventText::new(plan, &ui.message_style()));
-        Self { ui: Arc::clone(ui), text, display, begun }
+        Self { ui: Arc::clone(ui), text, display, begun, answered: Mutex::default() }
+    }
+
+    /// The steps of which a person's word was taken.
+    pub(crate) fn answered(&self) -> BTreeSet<StepId> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn line(&self, event: &Event) -> Option<String> {
@@ -95,6 +103,21 @@ impl<'a> Progress<'a> {
 }
 
 impl Observer for Progress<'_> {
+    fn answered(&self, step: &StepId, done: bool) {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(step.clone());
+        if matches!(self.display, Display::Events) {
+            drop(self.ui.event(&json!({ "event": "answered", "step": step, "done": done })));
+        }
+    }
+
+    fn took_over(&self, from: &Holder) {
+        if matches!(self.display, Display::Events) {
+            drop(self.ui.event(&json!({ "event": "took-over", "from": from })));
+        } else {
+            say_took_over(&self.ui, Some(from));
+        }
+    }
+
     fn plan(&self, plan: &Plan) {
         if matches!(self.display, Display::Events) {
             // Whoever stopped reading is no reason to stop releasing.

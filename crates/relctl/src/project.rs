@@ -8,6 +8,7 @@ use relctl_plan::Release;
 use crate::context::Session;
 use crate::error::CommandError;
 use crate::loading::Loaded;
+use crate::operation::running;
 use crate::place::Place;
 
 /// All that planning a release needs.
@@ -28,18 +29,29 @@ impl Project {
         Ok(Self { draft, release, plugins, ledger })
     }
 
-    /// The error with a place in the release file for each mistake that has one.
-    pub(crate) fn place(&self, error: EngineError) -> CommandError {
-        place(&self.draft, error)
+    /// The error of planning: with a place in the release file for each mistake that has one.
+    pub(crate) async fn refused(&self, session: &Session, error: EngineError) -> CommandError {
+        match running(session, &self.ledger, &error).await {
+            Some(running) => running,
+            None => place(&self.draft, error),
+        }
     }
 }
 
 /// Reads the release file with its overlay and variables.
 pub(crate) fn load(session: &Session) -> Result<Draft, CommandError> {
+    load_for(session, session.environment().map(str::to_owned))
+}
+
+/// As [`load`], for an environment that something else chose.
+pub(crate) fn load_for(
+    session: &Session,
+    environment: Option<String>,
+) -> Result<Draft, CommandError> {
     let options = LoadOptions {
         dir: ".".into(),
         file: session.global.file.clone(),
-        environment: session.environment().map(str::to_owned),
+        environment,
         vars: session.global.vars.clone(),
         var_files: session.global.var_files.clone(),
         env: session.env.vars.clone(),

@@ -191,7 +191,9 @@ pub(crate) async fn carry_out(
         let checks = run_checks(context, plan, CheckWhen::After, &documents);
         let checked = match interrupt.unless_parked(checks).await {
             // `resume` finds every step done, and runs the checks.
-            Err(EngineError::Stopped) => return Ok(executor.parked_report()),
+            Err(EngineError::Stopped) => {
+                return Ok(Report { parked: true, ..executor.open_report() });
+            }
             checked => checked?,
         };
         for checked in checked {

@@ -60,6 +60,7 @@ async fn apply_file(
     approval.check(&plan)?;
     let ledger = Place::of_plan(session, &plan)?.open().await?;
     let loaded = session.load_pinned(&ledger, &plan.body.plugins).await?;
+    session.check_granted(&ledger, &plan).await?;
     carry_out(session, &ledger, loaded, &plan, Way::Apply, &args.operation).await
 }
 
@@ -71,9 +72,10 @@ async fn apply_release(
 ) -> Result<Exit, CommandError> {
     let project = Project::open(session).await?;
     let context = session.engine(&project.ledger, &project.plugins.providers);
-    let plan = plan_apply(context, &project.release, session.meta())
-        .await
-        .map_err(|error| project.place(error))?;
+    let plan = match plan_apply(context, &project.release, session.meta()).await {
+        Ok(plan) => plan,
+        Err(error) => return Err(project.refused(session, error).await),
+    };
     approval.check(&plan)?;
     if plan.body.has_changes() {
         if !session.ui.json {

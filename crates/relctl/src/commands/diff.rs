@@ -26,7 +26,7 @@ pub(crate) struct DiffArgs {
 }
 
 pub(crate) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, CommandError> {
-    let ledger = Place::of_release(session)?.open().await?;
+    let ledger = Place::of_release(session).await?.open().await?;
     let newest = ledger.head().await?.serial.to_string();
     let to = history::find(&ledger, args.to.as_deref().unwrap_or(&newest)).await?;
     let from = match (&args.from, &to) {

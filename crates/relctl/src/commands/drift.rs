@@ -19,7 +19,7 @@ use crate::place::Place;
 pub(crate) struct DriftArgs {}
 
 pub(crate) async fn run(session: &Session, _args: &DriftArgs) -> Result<Exit, CommandError> {
-    let ledger = Place::of_release(session)?.open().await?;
+    let ledger = Place::of_release(session).await?.open().await?;
     let loaded = session.load_recorded(&ledger).await?;
     let found = find_drift(session.engine(&ledger, &loaded.providers)).await?;
     if session.ui.json {

@@ -56,7 +56,7 @@ pub(crate) async fn run(session: &Session, args: &InitArgs) -> Result<Exit, Comm
     lock.plugins = plugins;
 
     let place = Place::of_draft(session, &draft)?;
-    let (ledger, is_new) = open_or_make(place).await?;
+    let (ledger, is_new) = open_or_make(session, place).await?;
     lock.set_lineage(draft.environment(), ledger.lineage().to_owned());
     if lock != old {
         lock.write(&folder).map_err(|error| CommandError::from_error(ErrorKind::File, &error))?;
@@ -154,12 +154,21 @@ fn changed_lines(instance: &str, before: &LockedPlugin, now: &LockedPlugin) -> V
 }
 
 /// Opens the ledger, or makes it where there never was one.
-async fn open_or_make(place: Place) -> Result<(LedgerStore, bool), CommandError> {
+async fn open_or_make(
+    session: &Session,
+    place: Place,
+) -> Result<(LedgerStore, bool), CommandError> {
     match place.open().await {
         Ok(ledger) => Ok((ledger, false)),
         Err(error) if error.kind == LedgerErrorKind::Absent => match &place.lineage {
             None => {
                 relctl_ledger::init(&place.place, &nonce()).await?;
+                let ledger = place.open().await?;
+                if place.keys.recipients().is_empty() {
+                    return Ok((ledger, true));
+                }
+                // There is nothing to write anew yet: from the first entry on it is encrypted.
+                ledger.rekey(session.holder(None)).await?;
                 Ok((place.open().await?, true))
             }
             Some(lineage) => Err(CommandError::new(
@@ -193,11 +202,15 @@ fn say(
             "ledger": ledger.location(),
             "lineage": ledger.lineage(),
             "created": is_new,
+            "recipients": ledger.recipients(),
         }));
     }
     let mut lines: Vec<String> = news.iter().flat_map(|(_, new)| new.lines.clone()).collect();
     let made = if is_new { "made" } else { "is there already" };
     lines.push(format!("ledger {made}: {}", ledger.location()));
+    if !ledger.recipients().is_empty() {
+        lines.push(format!("  encrypted for {}", ledger.recipients().join(", ")));
+    }
     let lock = if written { "written; commit it." } else { "is up to date." };
     lines.push(format!("`relctl.lock` {lock}"));
     let plan = session.command_line("plan", draft.environment());

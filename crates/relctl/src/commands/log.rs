@@ -22,7 +22,7 @@ pub(crate) struct LogArgs {
 }
 
 pub(crate) async fn run(session: &Session, args: &LogArgs) -> Result<Exit, CommandError> {
-    let ledger = Place::of_release(session)?.open().await?;
+    let ledger = Place::of_release(session).await?.open().await?;
     let entries = history::entries(&ledger, args.limit).await?;
     let in_force = history::in_force(&ledger).await?.map(|(digest, _)| digest);
     let lines: Vec<LogLine> = entries

@@ -6,6 +6,7 @@ pub(crate) mod diff;
 pub(crate) mod drift;
 pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod plugin;
@@ -39,6 +40,7 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<Exit, Co
         Command::Import(args) => import::run(session, args).await,
         Command::Plugin(args) => plugin::run(session, args).await,
         Command::Schema(args) => schema::run(session, args).await,
+        Command::Ledger(args) => ledger::run(session, args).await,
         Command::Unlock(args) => unlock::run(session, args).await,
         Command::Completions(args) => completions::run(session, args),
     }

@@ -50,9 +50,10 @@ pub(crate) enum PlanFormat {
 pub(crate) async fn run(session: &Session, args: &PlanArgs) -> Result<Exit, CommandError> {
     let project = Project::open(session).await?;
     let context = session.engine(&project.ledger, &project.plugins.providers);
-    let plan = plan_apply(context, &project.release, session.meta())
-        .await
-        .map_err(|error| project.place(error))?;
+    let plan = match plan_apply(context, &project.release, session.meta()).await {
+        Ok(plan) => plan,
+        Err(error) => return Err(project.refused(session, error).await),
+    };
     if let Some(path) = &args.out {
         plan_file::write(path, &plan)?;
     }

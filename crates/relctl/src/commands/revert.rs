@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use relctl_engine::{Ledger as _, ResumeMode, RevertTarget, find_target, plan_revert};
+use relctl_engine::{
+    Answers, EngineError, Ledger as _, ResumeMode, RevertTarget, find_target, plan_revert,
+};
 use relctl_ledger::LedgerStore;
 use relctl_plan::{Address, Plan, Snapshot};
 use relctl_render::plan_text;
@@ -14,7 +17,7 @@ use crate::context::Session;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::loading::Loaded;
-use crate::operation::{OperationArgs, Way, carry_out};
+use crate::operation::{OperationArgs, Way, carry_out, running, say_took_over, who};
 use crate::place::Place;
 use crate::plan_file;
 
@@ -28,7 +31,8 @@ use crate::plan_file;
 #[command(after_help = "Examples:
   relctl revert -e production
   relctl revert --to v1.0.0 -o revert.json    # review it first, then: relctl apply revert.json
-  relctl revert --to start                    # before the first entry")]
+  relctl revert --to start                    # before the first entry
+  relctl revert --preempt                     # over an apply that still runs: it parks first")]
 pub(crate) struct RevertArgs {
     /// A serial (`12` or `#12`), a version, the first digits of an entry's hash, or `start`.
     #[arg(long, value_name = "ENTRY")]
@@ -42,6 +46,9 @@ pub(crate) struct RevertArgs {
     /// Goes on only if the plan has this id: its 64 digits, or at least the first 12.
     #[arg(long, value_name = "PLAN_ID")]
     expect: Option<String>,
+    /// Asks whoever holds the lock to park: what it began is settled, then the way back is planned.
+    #[arg(long)]
+    preempt: bool,
     /// Accepts that reverting destroys this object. May be given more than once.
     #[arg(long, value_name = "ADDRESS")]
     accept_loss: Vec<Address>,
@@ -51,7 +58,10 @@ pub(crate) struct RevertArgs {
 
 pub(crate) async fn run(session: &Session, args: &RevertArgs) -> Result<Exit, CommandError> {
     let approval = Approval { auto: args.auto_approve, expected: args.expect.as_deref() };
-    let ledger = Place::of_release(session)?.open().await?;
+    let ledger = Place::of_release(session).await?.open().await?;
+    if args.preempt {
+        preempt(session, args, &ledger).await?;
+    }
     // Writing a plan changes nothing, and an expected plan was made of a settled ledger.
     if args.out.is_none() && args.expect.is_none() {
         settle(session, args, &ledger).await?;
@@ -77,6 +87,32 @@ pub(crate) async fn run(session: &Session, args: &RevertArgs) -> Result<Exit, Co
     carry_out(session, &ledger, loaded, &plan, Way::Apply, &args.operation).await
 }
 
+/// How long a holder that was asked to park is waited for, where `--lock-timeout` says nothing: as
+/// long as a request in flight may take, and a heartbeat until it hears of it.
+const PARKING: Duration = Duration::from_mins(2);
+
+/// Asks whoever holds the lock to park, and waits until it has let go.
+async fn preempt(
+    session: &Session,
+    args: &RevertArgs,
+    ledger: &LedgerStore,
+) -> Result<(), CommandError> {
+    if let Some(holder) = ledger.holder().await? {
+        session.ui.note(&format!("The lock is held by {}.", who(&holder)));
+        if !args.auto_approve {
+            session.ui.confirm("Have it park, and then plan the way back?")?;
+        }
+    }
+    if ledger.request_park(session.holder(None)).await?.is_none() {
+        return Ok(());
+    }
+    session.ui.note("Asked it to park: it starts nothing new, and lets go of the lock.");
+    let lock = ledger.lock(session.holder(None), args.operation.lock_timeout.max(PARKING)).await?;
+    say_took_over(&session.ui, lock.took_over());
+    lock.release().await?;
+    Ok(())
+}
+
 /// Closes an operation that was interrupted, so that the way back is not blocked by the way
 /// forward.
 async fn settle(
@@ -85,6 +121,13 @@ async fn settle(
     ledger: &LedgerStore,
 ) -> Result<(), CommandError> {
     let Some(operation) = ledger.head().await?.operation else { return Ok(()) };
+    let interrupted = EngineError::Interrupted { operation: operation.id.clone() };
+    // Where nothing sees whether a holder lives, taking the lock tells.
+    if !ledger.is_remote()
+        && let Some(running) = running(session, ledger, &interrupted).await
+    {
+        return Err(running);
+    }
     session.ui.note(&format!(
         "Operation {} of {} was interrupted: what it began is settled first, nothing else of it \
          is started.",
@@ -95,7 +138,7 @@ async fn settle(
     }
     let plan = ledger.plan(&operation.plan).await?;
     let loaded = session.load_pinned(ledger, &plan.body.plugins).await?;
-    let way = Way::Resume(ResumeMode::Stop);
+    let way = Way::Resume(ResumeMode::Stop, Answers::new());
     carry_out(session, ledger, loaded, &plan, way, &args.operation).await.map(drop)
 }
 
@@ -114,8 +157,13 @@ async fn plan(
     let loaded = session.load_pinned(ledger, &pins).await?;
     let accepted: BTreeSet<Address> = args.accept_loss.iter().cloned().collect();
     let context = session.engine(ledger, &loaded.providers);
-    let plan = plan_revert(context, target, &accepted, session.meta()).await?;
-    Ok((plan, loaded))
+    match plan_revert(context, target, &accepted, session.meta()).await {
+        Ok(plan) => Ok((plan, loaded)),
+        Err(error) => Err(match running(session, ledger, &error).await {
+            Some(running) => running,
+            None => error.into(),
+        }),
+    }
 }
 
 async fn snapshot(

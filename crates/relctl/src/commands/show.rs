@@ -40,7 +40,7 @@ pub(crate) async fn run(session: &Session, args: &ShowArgs) -> Result<Exit, Comm
         }
         return Ok(Exit::Done);
     }
-    let ledger = Place::of_release(session)?.open().await?;
+    let ledger = Place::of_release(session).await?.open().await?;
     let newest = ledger.head().await?.serial.to_string();
     let Named::Entry(item) =
         history::find(&ledger, args.what.as_deref().unwrap_or(&newest)).await?

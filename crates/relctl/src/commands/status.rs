@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use relctl_engine::{Holder, Ledger as _, LedgerError, RevertTarget, find_drift, find_target};
+use relctl_engine::{
+    Holder, Ledger as _, LedgerError, LedgerErrorKind, RevertTarget, find_drift, find_target,
+};
 use relctl_ledger::LedgerStore;
-use relctl_plan::{Address, EntryOutcome, OpenOperation, Snapshot};
+use relctl_plan::{Address, Entry, EntryOutcome, OpenOperation, Snapshot};
 use relctl_render::{InForce, LastEntry, LockHolder, OpenStatus, Status, status_text};
 
 use crate::context::Session;
@@ -26,12 +28,12 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, CommandError> {
-    let ledger = Place::of_release(session)?.open().await?;
+    let ledger = Place::of_release(session).await?.open().await?;
     let head = ledger.head().await?;
     let newest = history::entries(&ledger, 1).await?.pop();
     let in_force = history::in_force(&ledger).await?;
     let snapshot = match &newest {
-        Some((_, entry)) => ledger.snapshot(&entry.snapshot).await?,
+        Some((_, entry)) => left_behind(session, &ledger, entry).await?,
         None => Snapshot::empty(),
     };
     // Drift is one line of many: what else is known must be shown also where a plugin is missing.
@@ -89,6 +91,21 @@ pub(crate) async fn run(session: &Session, args: &StatusArgs) -> Result<Exit, Co
     Ok(Exit::Done)
 }
 
+/// What an entry left behind. Without the key of an encrypted ledger everything else is shown.
+async fn left_behind(
+    session: &Session,
+    ledger: &LedgerStore,
+    entry: &Entry,
+) -> Result<Snapshot, CommandError> {
+    match ledger.snapshot(&entry.snapshot).await {
+        Err(error) if error.kind == LedgerErrorKind::Refused => {
+            session.ui.warn(&format!("unsettled objects are not known: {}", error.message));
+            Ok(Snapshot::empty())
+        }
+        read => Ok(read?),
+    }
+}
+
 async fn drift_of(
     session: &Session,
     ledger: &LedgerStore,
@@ -129,6 +146,7 @@ fn lock_holder(holder: Holder) -> LockHolder {
         host: holder.host,
         pid: holder.pid,
         command: holder.command,
+        plan_id: holder.plan_id,
         since: holder.since,
         run_url: holder.run_url,
     }
