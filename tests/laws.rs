@@ -308,6 +308,36 @@ proptest! {
         });
     }
 
+    /// Releases and reverts in any order: each revert brings back what its target left.
+    #[test]
+    fn reverts_of_reverts_bring_back_what_their_targets_left(
+        existing in things(5),
+        ways in prop::collection::vec((things(10), prop::option::of(any::<prop::sample::Index>())), 2..7),
+    ) {
+        run(async |site| {
+            seed(&site, &existing);
+            let mut left = vec![state(&site).await];
+            let mut gone = Vec::new();
+            for (number, (things, back)) in ways.iter().enumerate() {
+                let serial = site.serial().await;
+                match back.map(|choice| choice.index(left.len())) {
+                    Some(target) if (target as u64) < serial => {
+                        site.revert(target as u64).await;
+                        assert_eq!(state(&site).await, left[target], "back to #{target} from #{serial}");
+                        gone.clear();
+                    }
+                    _ => {
+                        site.release(&build(&format!("v{number}"), things, &gone)).await;
+                        gone = deletable(things, &existing);
+                    }
+                }
+                if site.serial().await > serial {
+                    left.push(state(&site).await);
+                }
+            }
+        });
+    }
+
     /// The same inputs give the same plan in another folder and on more threads.
     #[test]
     fn a_plan_is_the_same_in_another_folder_and_on_more_threads(

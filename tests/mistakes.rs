@@ -227,6 +227,23 @@ fn a_wrong_type() {
 }
 
 #[test]
+fn a_value_that_only_the_plugin_knows_to_be_wrong() {
+    let site = with("target = \"${release.version}\"", "target = \"/etc\"");
+    site.edit("release.toml", "path = \"current\"", "path = \"../current\"");
+    let validated = site.relctl("validate").exits(1);
+    assert_eq!(site.relctl("plan").exits(1).stderr, validated.stderr);
+    assert_snapshot!(validated.stderr, @"");
+}
+
+#[test]
+fn mistakes_are_found_before_anything_is_initialised() {
+    let site = site::uninitialised();
+    assert_snapshot!(site.relctl("validate"), @"");
+    site.edit("release.toml", "target = \"${release.version}\"", "target = 1");
+    assert_snapshot!(site.relctl("validate"), @"");
+}
+
+#[test]
 fn several_mistakes_at_once() {
     let site = with("target = \"${release.version}\"", "target = 1");
     site.edit("release.toml", "line = ", "lime = ");

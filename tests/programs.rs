@@ -95,6 +95,21 @@ fn a_reader_who_leaves_is_no_error() {
 }
 
 #[test]
+fn a_reader_who_leaves_changes_nothing_about_an_apply() {
+    let site = site::initialised();
+    let run = |site: &TestEnvironment| {
+        let mut child = site.command(&["apply", "--auto-approve"]).spawn().unwrap();
+        drop(child.stdout.take());
+        site.output(&child.wait_with_output().unwrap()).code
+    };
+    assert_eq!(run(&site), Some(0));
+    assert_eq!(site.read("www/migrations.log"), "migrated to v1.0.0\n");
+    // How it ended is told all the same.
+    site.edit("release.toml", "matches = \"site ${release.version}\"", "matches = \"another\"");
+    assert_eq!(run(&site), Some(9));
+}
+
+#[test]
 fn colour_is_for_whoever_asks() {
     let site = site::initialised();
     let colored = site.relctl("plan --color always").success().raw;

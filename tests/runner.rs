@@ -23,6 +23,7 @@ mod bucket;
 mod cycle;
 mod encryption;
 mod environment;
+mod examples;
 mod healthflow;
 mod help;
 mod history;

@@ -22,7 +22,7 @@ pub use error::{EngineError, ObjectError, Refusal};
 pub use event::{Observer, Silent};
 pub use import::{Declarable, import};
 pub use ledger::{Holder, Journal, Ledger, LedgerError, LedgerErrorKind, Lock};
-pub use planning::{Drifts, find_drift, plan_apply};
+pub use planning::{Drifts, find_drift, plan_apply, validate};
 pub use provider::{Change, Provider, ProviderError, ProviderFault, Providers, StepCall, Subject};
 pub use resume::{ResumeMode, resume, resume_with};
 pub use revert::{RevertTarget, find_target, plan_revert};

@@ -98,6 +98,22 @@ impl Session {
         Ok(loaded)
     }
 
+    /// What the plugins of a release file say of themselves. None is granted anything, so none need
+    /// be in `relctl.lock`.
+    pub(crate) async fn described(
+        &self,
+        draft: &Draft,
+    ) -> Result<BTreeMap<Instance, Description>, CommandError> {
+        let path = self.plugin_path();
+        let mut descriptions = BTreeMap::new();
+        for (instance, config) in draft.plugins() {
+            let file = path.find(&config.source)?;
+            descriptions.insert(instance.clone(), self.inspect(&file).await?.description);
+        }
+        descriptions.insert(Core::INSTANCE.to_owned(), core().description().clone());
+        Ok(descriptions)
+    }
+
     /// Loads the plugins that a plan or an entry was made with: exactly those, from the plugin path,
     /// from where `relctl.lock` says, or from the ledger.
     pub(crate) async fn load_pinned(

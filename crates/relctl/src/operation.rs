@@ -116,11 +116,12 @@ pub(crate) async fn carry_out(
         revert_command: way_back.map(|command| session.command_line(&command, environment)),
         resume_command: report.parked.then(|| session.command_line("resume", environment)),
     };
-    if session.ui.json {
-        session.ui.event(&with_event("report", &end)?)?;
+    let report = if session.ui.json {
+        format!("{}\n", with_event("report", &end)?)
     } else {
-        session.ui.data(&report_text(&end, plan, &session.ui.style()))?;
-    }
+        report_text(&end, plan, &session.ui.style())
+    };
+    session.ui.tell(&report)?;
     Ok(exit)
 }
 

@@ -84,6 +84,15 @@ impl Ui {
         })
     }
 
+    /// Writes to stdout beside something that happens whether or not it is read: whoever stopped
+    /// reading neither keeps it from happening nor changes how it ended.
+    pub(crate) fn tell(&self, text: &str) -> Result<(), CommandError> {
+        match self.data(text) {
+            Err(error) if error.kind == ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
     /// Writes the command's one JSON document to stdout.
     pub(crate) fn document(&self, document: &impl Serialize) -> Result<(), CommandError> {
         let mut text = serde_json::to_string_pretty(document).map_err(|e| unwritable(&e))?;

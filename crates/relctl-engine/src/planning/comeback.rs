@@ -43,11 +43,15 @@ pub(super) async fn risk(
     let same_version = taken.entries.iter().find(|entry| entry.version == body.version);
     let newest = taken.entries.first().filter(|_| same_values);
     let Some(entry) = same_version.or(newest) else { return Ok(None) };
-    let steps = if count == 1 { "1 step" } else { &format!("{count} steps") };
+    let steps = match count {
+        0 => String::new(),
+        1 => " (1 step as it was then)".to_owned(),
+        _ => format!(" ({count} steps as they were then)"),
+    };
     Ok(Some(Risk {
         severity: Severity::PointOfNoReturn,
         message: format!(
-            "brings back what the revert #{} took away: {} #{} ({steps} as they were then)",
+            "brings back what the revert #{} took away: {} #{}{steps}",
             taken.revert.serial, entry.version, entry.serial
         ),
     }))

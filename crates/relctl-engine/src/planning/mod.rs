@@ -13,14 +13,19 @@ pub(crate) mod goal;
 mod leaving;
 pub(crate) mod pipeline;
 pub(crate) mod restore;
+mod validating;
 
-use relctl_plan::{Document, Drift, Map, Meta, Plan, PlanKind, Release, owned_paths, select};
+use relctl_plan::{
+    Document, Drift, EntryOutcome, Map, Meta, Origin, Plan, PlanKind, Release, owned_paths, select,
+};
 
 use self::assemble::{Title, build, drift_between};
 use self::base::{Base, kind_of};
 use self::calls::by_plugin;
 use self::goal::Goals;
 use crate::{Context, EngineError, Subject};
+
+pub use self::validating::validate;
 
 /// Plans the release against what is there. Takes no lock and writes nothing.
 pub async fn plan_apply(
@@ -36,7 +41,7 @@ pub async fn plan_apply(
         environment: release.environment.clone(),
         kind: PlanKind::Apply,
     };
-    let meta = with_in_force(meta, &base);
+    let meta = with_in_force(context, meta, &base).await?;
     build(context, &base, Goals::of_release(release), title, Vec::new(), meta).await
 }
 
@@ -48,17 +53,29 @@ pub(crate) fn refuse_interrupted(base: &Base) -> Result<(), EngineError> {
     }
 }
 
-/// Adds what is in force, for the reader.
-pub(crate) fn with_in_force(mut meta: Meta, base: &Base) -> Meta {
-    if let Some(entry) = &base.entry {
-        meta.in_force = Some(relctl_plan::Origin {
-            serial: entry.serial,
-            entry: base.head.entry.clone(),
-            version: Some(entry.version.clone()),
-        });
-        meta.in_force_verified = entry.verified;
+/// Adds what is in force, for the reader: the newest entry that succeeded, unless it went back to
+/// before the first one.
+pub(crate) async fn with_in_force(
+    context: Context<'_>,
+    mut meta: Meta,
+    base: &Base,
+) -> Result<Meta, EngineError> {
+    let mut next = base.head.entry.clone().zip(base.entry.clone());
+    while let Some((digest, entry)) = next.take() {
+        if entry.outcome == EntryOutcome::Failed {
+            if let Some(parent) = entry.parent {
+                next = Some((parent.clone(), context.ledger.entry(&parent).await?));
+            }
+        } else if entry.restores != Some(0) {
+            meta.in_force_verified = entry.verified;
+            meta.in_force = Some(Origin {
+                serial: entry.serial,
+                entry: Some(digest),
+                version: Some(entry.version),
+            });
+        }
     }
-    meta
+    Ok(meta)
 }
 
 /// What `relctl drift` says.

@@ -74,7 +74,7 @@ pub async fn plan_revert(
         environment: base.head.environment.clone(),
         kind: PlanKind::Revert { target: origin },
     };
-    let meta = with_in_force(meta, &base);
+    let meta = with_in_force(context, meta, &base).await?;
     let mut plan = build(context, &base, back.goals, title, back.risks, meta).await?;
     plan.body.notes.extend(back.notes);
     Ok(Plan::new(plan.body, plan.meta)?)

@@ -283,3 +283,33 @@ async fn checks_decide_whether_a_release_is_verified() {
     let plan = site.plan(&wanted).await.unwrap();
     assert_eq!(site.apply_plan(&plan).await.unwrap().entry, None);
 }
+
+#[tokio::test]
+async fn an_identity_that_was_unknown_is_looked_for_before_it_is_created() {
+    let wanted = release(
+        "v1",
+        json!({
+            "resource.mem_thing.b": { "name": "b" },
+            "resource.mem_thing.a": { "name": "${resource.mem_thing.b.id}", "text": "ours" },
+        }),
+    );
+    // The cloud's first id is taken by what is put there; the next one names `a`.
+    let taken = Site::new();
+    taken.cloud.put("mem_thing", "id-2", json!({ "text": "theirs" }));
+    let plan = taken.plan(&wanted).await.unwrap();
+    assert_eq!(
+        crate::site::steps(&plan),
+        ["create resource.mem_thing.b", "create resource.mem_thing.a"]
+    );
+    let report = taken.apply_plan(&plan).await.unwrap();
+    let [(_, Failure::Precondition(message))] = report.failed.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert!(message.starts_with("it exists already"), "{message}");
+    assert_eq!(taken.cloud.effects(), ["create resource.mem_thing.b"]);
+
+    let free = Site::new();
+    free.release(&wanted).await;
+    assert_eq!(free.cloud.things()[&("mem_thing".to_owned(), "id-1".to_owned())]["text"], "ours");
+    assert!(!free.plan(&wanted).await.unwrap().body.has_changes());
+}

@@ -368,3 +368,50 @@ async fn two_objects_may_change_names_with_each_other() {
         assert!(snapshot.retained.is_empty());
     }
 }
+
+#[tokio::test]
+async fn plugins_are_asked_about_a_release_file_alone() {
+    let site = Site::new();
+    let check = async |objects: Value| match relctl_engine::validate(
+        &site.providers,
+        &release("v1", objects),
+    )
+    .await
+    {
+        Ok(()) => Vec::new(),
+        Err(EngineError::Objects(errors)) => errors,
+        Err(other) => panic!("{other:?}"),
+    };
+    let object =
+        |size: i32| json!({ "name": "a", "size": size, "uses": "${resource.mem_thing.b.id}" });
+    assert!(
+        check(
+            json!({ "resource.mem_thing.a": object(1), "resource.mem_thing.b": { "name": "b" } })
+        )
+        .await
+        .is_empty()
+    );
+    let wrong = check(json!({ "resource.mem_thing.a": object(-1), "resource.mem_thing.b": { "name": "b", "size": -2 } })).await;
+    let found: Vec<_> =
+        wrong.iter().map(|e| (e.address.name(), e.diagnostic.path.to_string())).collect();
+    assert_eq!(found, [("a", "size".to_owned()), ("b", "size".to_owned())]);
+    assert!(site.cloud.log().is_empty(), "nothing was looked at");
+}
+
+#[tokio::test]
+async fn in_force_is_the_newest_entry_that_succeeded() {
+    let site = Site::new();
+    let at = |size: u32| json!({ "resource.mem_thing.a": { "name": "a", "size": size } });
+    let in_force = async || {
+        let plan = site.plan(&release("v9", at(9))).await.unwrap();
+        plan.meta.in_force.map(|origin| origin.serial)
+    };
+    assert_eq!(in_force().await, None);
+    site.release(&release("v1", at(1))).await;
+    site.cloud.fail("resource.mem_thing.a", relctl_plan::Failure::Unavailable("no".to_owned()));
+    let failing = site.plan(&release("v2", at(2))).await.unwrap();
+    site.apply_plan(&failing).await.unwrap();
+    assert_eq!(in_force().await, Some(1), "the second one failed");
+    site.revert(relctl_engine::RevertTarget::Start).await;
+    assert_eq!(in_force().await, None, "nothing is left of it");
+}

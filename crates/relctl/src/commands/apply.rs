@@ -79,7 +79,7 @@ async fn apply_release(
     approval.check(&plan)?;
     if plan.body.has_changes() {
         if !session.ui.json {
-            session.ui.data(&plan_text(&plan, None, &session.ui.style()))?;
+            session.ui.tell(&plan_text(&plan, None, &session.ui.style()))?;
         }
         approval.obtain(&plan, &session.ui, "Apply exactly this?")?;
     }

@@ -81,7 +81,7 @@ pub(crate) async fn run(session: &Session, args: &RevertArgs) -> Result<Exit, Co
     }
     approval.check(&plan)?;
     if !session.ui.json {
-        session.ui.data(&text(None))?;
+        session.ui.tell(&text(None))?;
     }
     approval.obtain(&plan, &session.ui, "Revert exactly like this?")?;
     carry_out(session, &ledger, loaded, &plan, Way::Apply, &args.operation).await

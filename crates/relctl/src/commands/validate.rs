@@ -1,6 +1,7 @@
 //! `relctl validate`.
 
 use clap::Args;
+use relctl_engine::validate;
 use serde_json::json;
 
 use crate::context::Session;
@@ -15,8 +16,23 @@ use crate::project;
 pub(crate) struct ValidateArgs {}
 
 pub(crate) async fn run(session: &Session, _args: &ValidateArgs) -> Result<Exit, CommandError> {
-    let draft = project::load(session)?;
-    let (_, release, _) = project::checked(session, draft).await?;
+    let mut draft = project::load(session)?;
+    let (release, not_asked) = match session.load_configured(&draft).await {
+        Ok(plugins) => {
+            let release = draft.finish(&plugins.descriptions())?;
+            let checked = validate(&plugins.providers, &release).await;
+            checked.map_err(|error| project::place(&draft, error))?;
+            (release, None)
+        }
+        // A plugin that nobody granted anything can still be asked which kinds it serves.
+        Err(error) => (draft.finish(&session.described(&draft).await?)?, Some(error)),
+    };
+    if let Some(error) = &not_asked {
+        session.ui.warn(&format!(
+            "only the kinds were checked, the plugins themselves were not asked: {}",
+            error.message
+        ));
+    }
     if session.ui.json {
         session.ui.document(&json!({
             "valid": true,
@@ -24,6 +40,7 @@ pub(crate) async fn run(session: &Session, _args: &ValidateArgs) -> Result<Exit,
             "version": release.version,
             "environment": release.environment,
             "objects": release.objects.len(),
+            "plugins_asked": not_asked.is_none(),
         }))?;
     } else {
         session.ui.data(&format!(
