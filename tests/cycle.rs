@@ -156,7 +156,8 @@ fn plan_apply_change_apply_revert() {
 
     Risks
       ! destructive   step 4: resource.local_file.index is deleted
-      ! caution       action.local_append.migrate ran in entry #2 and is not undone: what it did stays
+      ! caution       action.local_append.migrate ran in entry #2 and declares no undo: what it did, and
+                      what was written since, stays, and is what the older version meets
 
     Steps
       1  = adopt   resource.local_file.index     v1.0.0/index.html
@@ -280,7 +281,8 @@ fn a_reviewed_revert_is_applied_like_any_plan() {
 
     Risks
       ! destructive   step 4: resource.local_file.index is deleted
-      ! caution       action.local_append.migrate ran in entry #2 and is not undone: what it did stays
+      ! caution       action.local_append.migrate ran in entry #2 and declares no undo: what it did, and
+                      what was written since, stays, and is what the older version meets
 
     Steps
       1  = adopt   resource.local_file.index     v1.0.0/index.html
@@ -332,7 +334,8 @@ fn revert_to_start_takes_everything_back() {
     Risks
       ! destructive   steps 1, 2: each of resource.local_file.index, resource.local_link.current is
                       deleted
-      ! caution       action.local_append.migrate ran in entry #1 and is not undone: what it did stays
+      ! caution       action.local_append.migrate ran in entry #1 and declares no undo: what it did, and
+                      what was written since, stays, and is what the older version meets
 
     Steps
       1  - delete  resource.local_link.current   current

@@ -232,15 +232,47 @@ fn a_value_that_only_the_plugin_knows_to_be_wrong() {
     site.edit("release.toml", "path = \"current\"", "path = \"../current\"");
     let validated = site.relctl("validate").exits(1);
     assert_eq!(site.relctl("plan").exits(1).stderr, validated.stderr);
-    assert_snapshot!(validated.stderr, @"");
+    assert_snapshot!(validated.stderr, @r#"
+    error: `../current` has `..` in it
+      --> release.toml:19:8
+       |
+    19 | path = "../current"
+       |        ^^^^^^^^^^^^
+       = hint: paths are relative to the plugin's `config.root`
+
+    error: `/etc` is not a relative path
+      --> release.toml:20:10
+       |
+    20 | target = "/etc"
+       |          ^^^^^^
+       = hint: targets are relative to the link's folder
+
+    2 mistakes
+    "#);
 }
 
 #[test]
 fn mistakes_are_found_before_anything_is_initialised() {
     let site = site::uninitialised();
-    assert_snapshot!(site.relctl("validate"), @"");
+    assert_snapshot!(site.relctl("validate"), @"
+    exit code: 0
+    ----- stdout
+    site v1.0.0 is valid: 4 object(s), 1 plugin(s).
+    ----- stderr
+    warning: only the kinds were checked, the plugins themselves were not asked: plugin `local` is not in `relctl.lock`
+    ");
     site.edit("release.toml", "target = \"${release.version}\"", "target = 1");
-    assert_snapshot!(site.relctl("validate"), @"");
+    assert_snapshot!(site.relctl("validate"), @"
+    exit code: 1
+    ----- stdout
+    ----- stderr
+    error: `target` must be a string, not an integer
+      --> release.toml:20:10
+       |
+    20 | target = 1
+       |          ^
+       = hint: write it in quotes
+    ");
 }
 
 #[test]

@@ -154,7 +154,8 @@ fn goal_of(
     };
     let mut absent = BTreeSet::new();
     let mut only_if = BTreeMap::new();
-    let touched = going.touched.iter().flat_map(|touched| &touched.fields);
+    let touched = going.touched.map(|touched| untangled(&touched.fields, &kind.fields));
+    let touched = touched.iter().flatten();
     for (path, field) in touched.flat_map(|(path, field)| apart(path, field, &owned, &kind.fields))
     {
         match before_input(&field.before, reachable) {
@@ -190,6 +191,33 @@ fn goal_of(
         blocking: true,
         back: Some(back),
     })
+}
+
+/// Fields of which none is part of another that says otherwise. A map that was owned as a whole, as
+/// empty, and then by its entries goes back entry by entry; entries that were owned before the whole
+/// was go back with it.
+fn untangled(touched: &BTreeMap<Path, OwnedField>, schema: &Field) -> BTreeMap<Path, OwnedField> {
+    let mut apart: BTreeMap<Path, OwnedField> = BTreeMap::new();
+    for (path, field) in touched {
+        let is_whole = touched.keys().any(|other| other != path && path.contains(other));
+        let in_owned = touched
+            .iter()
+            .any(|(other, whole)| whole.owned_now && other != path && other.contains(path));
+        if !is_whole || field.owned_now {
+            let owned_now = field.owned_now || in_owned;
+            apart.insert(path.clone(), OwnedField { owned_now, ..field.clone() });
+            continue;
+        }
+        let Before::Value(value) = &field.before else { continue };
+        let mut whole = Map::new();
+        set(&mut whole, path, value.clone());
+        let parts = owned_paths(&whole, schema).into_iter();
+        for part in parts.filter(|part| !touched.contains_key(part)) {
+            let before = value_at(&whole, &part).cloned().map_or(Before::Absent, Before::Value);
+            apart.insert(part, OwnedField { before, wrote: None, owned_now: in_owned });
+        }
+    }
+    apart
 }
 
 /// The parts of a field that the target does not own itself.

@@ -298,3 +298,24 @@ async fn what_was_let_go_by_a_revert_still_goes_with_its_maker() {
     site.apply_plan(&plan).await.unwrap();
     assert!(site.cloud.things().is_empty());
 }
+
+#[tokio::test]
+async fn a_map_owned_as_a_whole_and_by_its_entries_goes_back_entry_by_entry() {
+    let labels =
+        |labels: Value| json!({ "resource.mem_thing.a": { "name": "a", "labels": labels } });
+    let orders = [
+        [labels(json!({})), labels(json!({ "ours": "1" }))],
+        [labels(json!({ "ours": "1" })), labels(json!({}))],
+        [labels(json!({ "theirs": "2" })), labels(json!({}))],
+    ];
+    for releases in orders {
+        let site = Site::new();
+        site.cloud.put("mem_thing", "a", json!({ "labels": { "theirs": "1", "more": "1" } }));
+        let before = site.cloud.settled_things();
+        for (number, objects) in releases.iter().enumerate() {
+            site.release(&release(&format!("v{number}"), objects.clone())).await;
+        }
+        site.revert(RevertTarget::Start).await;
+        assert_eq!(site.cloud.settled_things(), before, "{releases:?}");
+    }
+}
