@@ -25,6 +25,7 @@ fn every_reading_command_prints_one_document() {
         "show 1",
         "diff",
         "drift",
+        "ledger verify",
         "plugin list",
         "plugin inspect local",
         "schema",

@@ -2,6 +2,7 @@
 //! shown.
 
 use insta::assert_snapshot;
+use relctl_test::proxy::ProxyRules;
 use serde_json::Value;
 
 use crate::bucket::{BUCKET, Bucket};
@@ -346,6 +347,21 @@ fn an_export_is_written_to_a_file() {
     assert_eq!(lines.lines().count(), 2);
     let closed = site.relctl("ledger export -o missing/out.jsonl").exits(1);
     assert!(closed.stderr.contains("missing/out.jsonl"), "{closed}");
+}
+
+/// However long the history is, its newest page is one request.
+#[test]
+fn a_log_takes_three_requests() {
+    let (bucket, site) = on_s3();
+    for color in ["red", "green", "blue"] {
+        bucket.relctl(&site, &format!("apply --auto-approve --var color={color}")).success();
+    }
+    let proxy = ProxyRules::default().before(&bucket.endpoint()).unwrap();
+    let mut log = bucket.command(&site, "log -n 100");
+    let log = site.run(log.env("AWS_ENDPOINT_URL", proxy.url())).success();
+    assert_eq!(log.stdout.lines().count(), 3, "{log}");
+    let calls: Vec<String> = proxy.calls().into_iter().map(|call| call.operation).collect();
+    assert!(calls.len() <= 3, "{calls:#?}");
 }
 
 /// The bucket is put back to what it was: whoever has seen more notices.

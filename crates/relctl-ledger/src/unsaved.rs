@@ -85,10 +85,7 @@ impl LedgerStore {
         let mut rows = bytes.split_inclusive(|byte| *byte == b'\n');
         let first = rows.next().unwrap_or_default();
         let header: Header = from_map(unseal(first, FORMAT, &place)?, &place)?;
-        let lines: Vec<JournalLine> = rows
-            .map(serde_json::from_slice)
-            .collect::<Result<_, _>>()
-            .map_err(|e| damaged(&place, format_args!("it holds what is no journal line: {e}")))?;
+        let lines = rows.map(|row| read_line(row, &place)).collect::<Result<Vec<_>, _>>()?;
         if header.operation != operation || header.lineage != self.lineage() {
             return Err(damaged(&place, "it is of another operation"));
         }
@@ -115,6 +112,17 @@ impl Unsaved {
         fs::remove_file(&self.file)
             .map_err(|e| error::io("remove", &self.file.display().to_string(), e))
     }
+}
+
+/// Every byte of a line is as it was written.
+fn read_line(row: &[u8], place: &str) -> Result<JournalLine, LedgerError> {
+    let line: JournalLine = serde_json::from_slice(row)
+        .map_err(|e| damaged(place, format_args!("it holds what is no journal line: {e}")))?;
+    let written = canonical_json(&line).map_err(|e| damaged(place, e))?;
+    if row.strip_suffix(b"\n") == Some(written.as_slice()) {
+        return Ok(line);
+    }
+    Err(damaged(place, format_args!("line {} was edited", line.seq)))
 }
 
 fn name(operation: &str) -> String {

@@ -1,6 +1,7 @@
 //! Walking the history, and finding the entry that a person means.
 
 use relctl_engine::Ledger;
+use relctl_ledger::LedgerStore;
 use relctl_plan::{Digest, Entry, EntryOutcome, Snapshot};
 
 use crate::error::{CommandError, ErrorKind};
@@ -17,34 +18,33 @@ pub(crate) enum Named {
 /// The fewest digits of a hash that are taken for one.
 const SHORTEST_PREFIX: usize = 4;
 
+/// How far back it is looked first for the entry in force: a page of the ledger.
+const NEAR: usize = 100;
+
 /// The newest entries, newest first, at most `limit`.
-pub(crate) async fn entries(ledger: &dyn Ledger, limit: usize) -> Result<Vec<Item>, CommandError> {
-    let mut found = Vec::new();
-    let mut next = ledger.head().await?.entry;
-    while let Some(digest) = next.take().filter(|_| found.len() < limit) {
-        let entry = ledger.entry(&digest).await?;
-        next.clone_from(&entry.parent);
-        found.push((digest, entry));
-    }
-    Ok(found)
+pub(crate) async fn entries(ledger: &LedgerStore, limit: usize) -> Result<Vec<Item>, CommandError> {
+    let rows = ledger.history(limit).await?;
+    Ok(rows.into_iter().map(|row| (row.digest, row.entry)).collect())
 }
 
 /// The entry whose release runs now: the newest one that succeeded.
-pub(crate) async fn in_force(ledger: &dyn Ledger) -> Result<Option<Item>, CommandError> {
-    let mut next = ledger.head().await?.entry;
-    while let Some(digest) = next {
-        let entry = ledger.entry(&digest).await?;
-        if entry.outcome == EntryOutcome::Succeeded {
-            return Ok(Some((digest, entry)));
-        }
-        next = entry.parent;
+pub(crate) async fn in_force(ledger: &LedgerStore) -> Result<Option<Item>, CommandError> {
+    let near = entries(ledger, NEAR).await?;
+    if let Some(found) = succeeded(&near) {
+        return Ok(Some(found.clone()));
     }
-    Ok(None)
+    let all = if near.len() < NEAR { near } else { entries(ledger, usize::MAX).await? };
+    Ok(succeeded(&all).cloned())
+}
+
+/// The newest of these that succeeded.
+pub(crate) fn succeeded(entries: &[Item]) -> Option<&Item> {
+    entries.iter().find(|(_, entry)| entry.outcome == EntryOutcome::Succeeded)
 }
 
 /// Finds what `name` means: `start`, a serial, a version (the newest entry of it), or the first
 /// digits of a hash.
-pub(crate) async fn find(ledger: &dyn Ledger, name: &str) -> Result<Named, CommandError> {
+pub(crate) async fn find(ledger: &LedgerStore, name: &str) -> Result<Named, CommandError> {
     if name == "start" {
         return Ok(Named::Start);
     }

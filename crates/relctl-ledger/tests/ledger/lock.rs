@@ -314,3 +314,32 @@ async fn clocks_of_other_machines_do_not_matter() {
 async fn try_lock(store: &LedgerStore) -> Result<(), LedgerError> {
     store.lock(holder("impatient"), Duration::ZERO).await.map(drop)
 }
+
+/// Who does not want to wait is not told "locked" before it was seen that the holder lives; one that
+/// died is taken over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_is_watched_until_it_is_known_whether_it_lives() {
+    let backend = Simulated::objects();
+    let store = new_on(Arc::new(backend.clone()), HASTY).await.watching_holders();
+    let alive = store.lock(holder("one"), Duration::ZERO).await.unwrap();
+    let refused = store.lock(holder("two"), Duration::ZERO).await.map(drop);
+    assert_error(refused, LedgerErrorKind::Locked, "held by ada on build-7");
+    // It stops without a word.
+    drop(alive);
+    let taken = store.lock(holder("two"), Duration::ZERO).await.unwrap();
+    assert_eq!(taken.took_over().unwrap().nonce, "one");
+    taken.release().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_hears_of_it_when_it_is_asked_to_park() {
+    for backend in [Simulated::objects(), Simulated::directory()] {
+        let store = new_on(Arc::new(backend), HASTY).await;
+        let held = store.lock(holder("one"), Duration::ZERO).await.unwrap();
+        assert!(held.park_requested().is_none());
+        let (asked, ()) = tokio::join!(store.request_park(holder("two")), held.asked_to_park());
+        assert_eq!(asked.unwrap().unwrap().nonce, "one");
+        assert_eq!(held.park_requested().unwrap().nonce, "two");
+        held.release().await.unwrap();
+    }
+}

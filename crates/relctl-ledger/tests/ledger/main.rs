@@ -23,3 +23,4 @@ mod model;
 mod moto;
 mod simulated;
 mod support;
+mod unsaved;

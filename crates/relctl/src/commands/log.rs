@@ -24,7 +24,10 @@ pub(crate) struct LogArgs {
 pub(crate) async fn run(session: &Session, args: &LogArgs) -> Result<Exit, CommandError> {
     let ledger = Place::of_release(session).await?.open().await?;
     let entries = history::entries(&ledger, args.limit).await?;
-    let in_force = history::in_force(&ledger).await?.map(|(digest, _)| digest);
+    let in_force = match history::succeeded(&entries) {
+        Some((digest, _)) => Some(digest.clone()),
+        None => history::in_force(&ledger).await?.map(|(digest, _)| digest),
+    };
     let lines: Vec<LogLine> = entries
         .iter()
         .map(|(digest, entry)| LogLine::new(digest, entry, in_force.as_ref() == Some(digest)))
