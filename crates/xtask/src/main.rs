@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod moto;
 mod plugins;
 mod services;
 mod shell;

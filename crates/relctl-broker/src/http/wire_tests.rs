@@ -118,6 +118,8 @@ fn only_known_shapes_of_json_pass() {
         ("POST /", &[json], "{}", "shape"),
         // Other methods, paths and queries.
         ("GET /", &[json, target], "{}", "shape"),
+        ("GET /?Action=DescribeServices", &[], "", "shape"),
+        ("GET /?Action=DescribeServices", &[json, target], "{}", "shape"),
         ("PUT /", &[json, target], "{}", "shape"),
         ("post /", &[json, target], "{}", "shape"),
         ("POST /?Action=UpdateService", &[json, target], "{}", "shape"),
@@ -228,6 +230,26 @@ fn only_known_shapes_of_forms_pass() {
     ] {
         let request = request("rds", "POST /", headers, good);
         assert_eq!(word(Phase::Plan, Access::Read, &request), "shape", "{headers:?}");
+    }
+    // The operation in the query, and other hosts: of another region, of another service.
+    let form = "content-type: application/x-www-form-urlencoded";
+    let query = "/?Action=DescribeDBInstances&Version=2014-10-31";
+    for (line, headers, body) in [
+        (format!("GET {query}"), &[][..], ""),
+        (format!("GET {query}"), &[form], ""),
+        (format!("GET {query}"), &[form], good),
+        (format!("POST {query}"), &[form], good),
+        (format!("POST {query}"), &[form], ""),
+        ("POST /?Action=DeleteDBInstance".to_owned(), &[form], good),
+        ("POST /?%41ction=DeleteDBInstance".to_owned(), &[form], good),
+        ("POST /".to_owned(), &[form, "host: rds.eu-west-1.amazonaws.com"], good),
+        ("POST /".to_owned(), &[form, "host: ecs.us-east-1.amazonaws.com"], good),
+        ("POST /".to_owned(), &[form, "host: rds.us-east-1.amazonaws.com.evil.example"], good),
+        ("POST /".to_owned(), &["content-type: application/cbor"], good),
+        ("POST /".to_owned(), &[form, "smithy-protocol: rpc-v2-cbor"], good),
+    ] {
+        let request = request("rds", &line, headers, body);
+        assert_eq!(word(Phase::Plan, Access::Read, &request), "shape", "{line} {headers:?} {body}");
     }
     // What is an operation there is not one here.
     let mut elsewhere = rds(good);

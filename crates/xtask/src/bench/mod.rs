@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: relctl beside Terraform, the same work in one run. Nothing is asserted: it prints.
 
+mod aws;
 mod measure;
 mod table;
 mod tools;
@@ -30,11 +31,17 @@ pub(crate) struct BenchArgs {
     /// Writes the tables into docs/performance.md, between its markers.
     #[arg(long)]
     write: bool,
+    /// Measures planning and applying on AWS instead, in memory (moto), beside the `aws` CLI.
+    #[arg(long)]
+    aws: bool,
 }
 
 /// Builds relctl, measures, prints a markdown table.
 pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     build::run(workspace)?;
+    if args.aws {
+        return aws::run(workspace, args.runs, args.write);
+    }
     let folder = tempfile::Builder::new().prefix("relctl-bench-").tempdir()?;
     let relctl = Relctl { binary: workspace.binary(), home: folder.path().join("home") };
     let terraform = shell::which("terraform").map(|binary| Terraform { binary });

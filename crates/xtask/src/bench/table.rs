@@ -91,7 +91,7 @@ pub(crate) fn write(workspace: &Workspace, report: &str) -> Result<()> {
 }
 
 /// For example `2 cores of Intel Xeon, 23 GiB`.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let value = |file: &str, key: &str| {
         let text = std::fs::read_to_string(file).ok()?;
@@ -106,7 +106,7 @@ fn machine() -> String {
     format!("{cores} cores of {model}{memory}")
 }
 
-fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
         format!("{} ms", duration.as_millis())
     } else {

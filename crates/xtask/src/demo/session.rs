@@ -16,6 +16,8 @@ pub(crate) struct Session {
     /// The copy of the example.
     folder: PathBuf,
     relctl: PathBuf,
+    /// Environment variables.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Session {
@@ -27,7 +29,12 @@ impl Session {
             .context("cannot make a temporary folder")?;
         let folder = temporary.path().join(example);
         copy_folder(&workspace.root.join("examples").join(example), &folder)?;
-        Ok(Self { temporary, folder, relctl: workspace.binary() })
+        Ok(Self { temporary, folder, relctl: workspace.binary(), variables: Vec::new() })
+    }
+
+    /// Sets an environment variable for what is typed.
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.push((name, value.to_owned()));
     }
 
     /// Says what comes next.
@@ -50,6 +57,7 @@ impl Session {
         let status = Command::new(program)
             .args(words)
             .current_dir(&self.folder)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             // What relctl remembers of this ledger goes when the folder goes.
             .env("XDG_STATE_HOME", self.temporary.path().join("home"))
             .status()
