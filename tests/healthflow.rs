@@ -1,10 +1,11 @@
 //! The production release of `examples/healthflow`, on moto: plan, apply, plan, a new version, a
 //! deregistered revision, revert.
 
+use relctl_test::proxy::{Proxy, ProxyRules, Reply};
 use serde_json::{Value, json};
 
 use crate::environment::{Output, TestEnvironment};
-use crate::moto::Moto;
+use crate::moto::{Moto, ecs};
 
 const CLUSTER: &str = "healthflow-production-cluster";
 const SERVICE: &str = "healthflow-backend-service";
@@ -12,12 +13,21 @@ const SERVICE: &str = "healthflow-backend-service";
 /// Production as a team has it, on a moto of this test's own.
 struct Production {
     moto: Moto,
+    /// The API of whatever version runs.
+    api: Proxy,
     environment: TestEnvironment,
 }
 
 impl Production {
     fn start() -> Self {
-        let production = Self { moto: Moto::start(), environment: TestEnvironment::new() };
+        let moto = Moto::start();
+        let port = moto.port();
+        let api = ProxyRules::default()
+            .answer("GET /health", |_| Reply::json(200, &json!({ "status": "ok" })))
+            .answer("GET /version", move |_| Reply::json(200, &json!({ "version": runs(port).0 })))
+            .before(&moto.url())
+            .unwrap();
+        let production = Self { moto, api, environment: TestEnvironment::new() };
         production.seed();
         production
     }
@@ -46,6 +56,7 @@ impl Production {
         let mut command = self.environment.command(&arguments);
         command
             .env("AWS_ENDPOINT_URL", self.moto.url())
+            .env("RELCTL_VAR_api_url", self.api.url())
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test");
         self.environment.run(&mut command)
@@ -53,13 +64,18 @@ impl Production {
 
     /// The image that production runs, and the number of the revision.
     fn runs(&self) -> (String, u64) {
-        let services = json!({ "cluster": CLUSTER, "services": [SERVICE] });
-        let services = self.moto.ecs("DescribeServices", &services);
-        let running = json!({ "taskDefinition": services["services"][0]["taskDefinition"] });
-        let definition = &self.moto.ecs("DescribeTaskDefinition", &running)["taskDefinition"];
-        let image = definition["containerDefinitions"][0]["image"].as_str().unwrap();
-        (image.rsplit(':').next().unwrap().to_owned(), definition["revision"].as_u64().unwrap())
+        runs(self.moto.port())
     }
+}
+
+/// The image that production on this port runs, and the number of the revision.
+fn runs(port: u16) -> (String, u64) {
+    let services = json!({ "cluster": CLUSTER, "services": [SERVICE] });
+    let services = ecs(port, "DescribeServices", &services);
+    let running = json!({ "taskDefinition": services["services"][0]["taskDefinition"] });
+    let definition = &ecs(port, "DescribeTaskDefinition", &running)["taskDefinition"];
+    let image = definition["containerDefinitions"][0]["image"].as_str().unwrap();
+    (image.rsplit(':').next().unwrap().to_owned(), definition["revision"].as_u64().unwrap())
 }
 
 #[test]
@@ -76,6 +92,7 @@ fn the_production_release_goes_out_and_comes_back() {
 
     let applied = production.relctl("apply -e production --auto-approve").success();
     assert!(applied.to_string().contains("verification is degraded"), "{applied}");
+    assert!(applied.stderr.contains("check.http.version pass"), "{applied}");
     assert_eq!(production.runs(), ("v1.1.0".to_owned(), 2));
     let again = production.relctl("plan -e production --detailed-exitcode").success();
     assert!(again.stdout.contains("no changes"), "{again}");

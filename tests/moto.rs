@@ -14,6 +14,8 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) struct Moto {
     server: Child,
     port: u16,
+    /// Holds the recording.
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Moto {
@@ -28,17 +30,19 @@ impl Moto {
     pub(crate) fn start() -> Self {
         let program = std::env::var("RELCTL_TEST_MOTO").unwrap_or("moto_server".to_owned());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = tempfile::tempdir().unwrap();
         let server = Command::new(&program)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .env("MOTO_ECS_SERVICE_RUNNING", "2")
             .env("MOTO_ACCOUNT_ID", ACCOUNT)
+            .env("MOTO_RECORDER_FILEPATH", folder.path().join("recording"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| {
                 panic!("{program} does not start: {error}; install moto[server], or set RELCTL_TEST_MOTO")
             });
-        let moto = Self { server, port };
+        let moto = Self { server, port, folder };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(started.elapsed() < Duration::from_mins(1), "{program} does not listen");
@@ -58,10 +62,7 @@ impl Moto {
     /// Calls ECS.
     #[track_caller]
     pub(crate) fn ecs(&self, operation: &str, body: &Value) -> Value {
-        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
-        let headers =
-            format!("Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: {target}\r\n");
-        serde_json::from_str(&self.post("ecs", &headers, &body.to_string())).unwrap()
+        ecs(self.port, operation, body)
     }
 
     /// Calls RDS; the answer is XML.
@@ -88,15 +89,107 @@ impl Moto {
     fn post(&self, service: &str, headers: &str, body: &str) -> String {
         post(self.port, service, headers, body)
     }
+
+    /// Records what is called from now on.
+    pub(crate) fn record(&self) {
+        for what in ["reset-recording", "start-recording"] {
+            send(self.port, "moto", &format!("/moto-api/recorder/{what}"), "", "");
+        }
+    }
+
+    /// The actions that were called since, as IAM names them, `ecs:DescribeServices`.
+    pub(crate) fn recorded(&self) -> Vec<String> {
+        send(self.port, "moto", "/moto-api/recorder/stop-recording", "", "");
+        let recording = std::fs::read_to_string(self.folder.path().join("recording")).unwrap();
+        recording.lines().map(|line| action(&serde_json::from_str(line).unwrap())).collect()
+    }
+
+    /// Makes a user with this policy; returns the key's id and its secret.
+    pub(crate) fn user(&self, name: &str, policy: &str) -> (String, String) {
+        let iam = |form: &str| self.form("iam", &format!("{form}&Version=2010-05-08"));
+        iam(&format!("Action=CreateUser&UserName={name}"));
+        iam(&format!(
+            "Action=PutUserPolicy&UserName={name}&PolicyName=p&PolicyDocument={}",
+            encoded(policy)
+        ));
+        let answer = iam(&format!("Action=CreateAccessKey&UserName={name}"));
+        let one = |element| elements(&answer, element).remove(0);
+        (one("AccessKeyId"), one("SecretAccessKey"))
+    }
+
+    /// From now on, looks at signatures and policies.
+    pub(crate) fn enforce(&self) {
+        let headers = "Content-Type: text/plain\r\n";
+        send(self.port, "moto", "/moto-api/reset-auth", headers, "0");
+    }
+}
+
+/// The action that a recorded request is.
+fn action(request: &Value) -> String {
+    let headers = request["headers"].as_object().unwrap();
+    let header = |name: &str| {
+        let found = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.and_then(|(_, value)| value.as_str())
+    };
+    let scope = header("authorization").unwrap().split('/').nth(3).unwrap();
+    let operation = match header("x-amz-target") {
+        Some(target) => target.rsplit('.').next().unwrap().to_owned(),
+        None => {
+            let form = from_base64(request["body"].as_str().unwrap());
+            let pairs = form.split('&').find_map(|pair| pair.strip_prefix("Action="));
+            pairs.unwrap_or_else(|| panic!("no action: {form}")).to_owned()
+        }
+    };
+    format!("{scope}:{operation}")
+}
+
+fn from_base64(text: &str) -> String {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
+    for digit in text.chars().filter_map(|c| DIGITS.find(c)) {
+        bits = (bits << 6 | u32::try_from(digit).unwrap()) & 0xff_ffff;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).unwrap());
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// As a form's value.
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
+
+/// Calls the ECS of a moto on this port.
+#[track_caller]
+pub(crate) fn ecs(port: u16, operation: &str, body: &Value) -> Value {
+    let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+    let headers = format!("Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: {target}\r\n");
+    serde_json::from_str(&post(port, "ecs", &headers, &body.to_string())).unwrap()
 }
 
 /// Posts to a moto on this port, as the service's own address would get it.
 #[track_caller]
 pub(crate) fn post(port: u16, service: &str, headers: &str, body: &str) -> String {
+    send(port, service, "/", headers, body)
+}
+
+#[track_caller]
+fn send(port: u16, service: &str, path: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(
         stream,
-        "POST / HTTP/1.0\r\nHost: {service}.us-east-1.amazonaws.com\r\nAuthorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=x\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        "POST {path} HTTP/1.0\r\nHost: {service}.us-east-1.amazonaws.com\r\nAuthorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=x\r\nContent-Length: {}\r\n{headers}\r\n{body}",
         body.len()
     )
     .unwrap();

@@ -13,13 +13,17 @@
     reason = "all of it is tests, also the functions that the tests share"
 )]
 
+mod aws_calls;
 mod aws_database;
+mod aws_endpoints;
 mod aws_migration;
+mod aws_permissions;
 mod aws_revert;
 mod aws_rollout;
 mod aws_snapshot;
 mod aws_story;
 mod bucket;
+mod checks;
 mod cycle;
 mod encryption;
 mod environment;
