@@ -167,7 +167,7 @@ pub(crate) fn subject(base: &Base, step: &Step) -> Subject {
     Subject {
         address: step.address.clone(),
         desired: Some(step.desired.clone()),
-        prior: found.map(|found| found.recorded.observed),
+        prior: found.map(|found| found.recorded.observed.clone()),
     }
 }
 

@@ -36,12 +36,12 @@ pub(crate) async fn build(
 ) -> Result<Plan, EngineError> {
     let lookups = goals.take_lookups();
     let desired = std::mem::take(&mut goals.goals);
-    let pipeline = Pipeline::run(context, base, lookups, desired).await?;
+    let mut pipeline = Pipeline::run(context, base, lookups, desired).await?;
     let leaving = plan_leaving(context, base, &pipeline, &goals).await?;
     let drift = find(&pipeline);
     meta.external = external(&pipeline);
 
-    let mut steps = collect_steps(&pipeline);
+    let mut steps = collect_steps(&mut pipeline);
     let Leaving { steps: goings, mut retain, forget, notes } = leaving;
     retain.extend(let_go(&pipeline));
     let mut reverse = needs_of_goings(base, &steps, &goings);
@@ -50,10 +50,7 @@ pub(crate) async fn build(
         step
     }));
     let relied_on = rely(&pipeline, &mut steps);
-    let mut steps = match order(undone_first(&steps)) {
-        Ok(steps) => steps,
-        Err(_) => order(steps)?,
-    };
+    let mut steps = in_order(steps)?;
     name_restore_points(context, &mut steps)?;
     let is_new = |entry: &Entry| entry.version != title.version;
     let new_version = title.kind != PlanKind::Apply || base.entry.as_ref().is_some_and(is_new);
@@ -91,26 +88,27 @@ pub(crate) async fn build(
     Ok(Plan::new(body, meta)?)
 }
 
-/// The steps of the goals, each with what it needs.
-fn collect_steps(pipeline: &Pipeline<'_>) -> Vec<Step> {
+/// Moves the steps of the goals out of the pipeline, each with what it needs.
+fn collect_steps(pipeline: &mut Pipeline<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
-    // What an object stands for as a need: its own step, or those of what it needs.
-    let mut carried: HashMap<&Address, BTreeSet<StepId>> = HashMap::new();
-    for index in &pipeline.order {
-        let Some(item) = pipeline.items.get(*index) else { continue };
+    // What each object stands for as a need: its own step, or those of what it needs.
+    let mut carried: Vec<BTreeSet<StepId>> = vec![BTreeSet::new(); pipeline.items.len()];
+    for index in pipeline.order.clone() {
+        let Some(item) = pipeline.items.get(index) else { continue };
         let edges = item.goal.edges();
+        let stands_for = |address| carried.get(pipeline.index(address)?);
         let needs: BTreeSet<StepId> =
-            edges.iter().filter_map(|a| carried.get(a)).flatten().cloned().collect();
-        let Some(step) = item.decision.step() else {
-            carried.insert(&item.goal.address, needs);
+            edges.iter().filter_map(stands_for).flatten().cloned().collect();
+        let step = pipeline.items.get_mut(index).and_then(|item| item.decision.take_step());
+        let Some(carried) = carried.get_mut(index) else { continue };
+        let Some(mut step) = step else {
+            *carried = needs;
             continue;
         };
-        let mut step = step.clone();
-        if step.verb == Verb::Check {
-            carried.insert(&item.goal.address, needs.clone());
-        } else {
-            carried.insert(&item.goal.address, BTreeSet::from([step.id.clone()]));
-        }
+        *carried = match step.verb {
+            Verb::Check => needs.clone(),
+            _ => BTreeSet::from([step.id.clone()]),
+        };
         if step.when != Some(CheckWhen::Before) {
             step.needs = needs.into_iter().collect();
         }
@@ -155,39 +153,59 @@ fn needs_of_goings(base: &Base, steps: &[Step], goings: &[Step]) -> HashMap<Step
         .collect()
 }
 
-/// Has whatever goes away go before what it was built upon changes: the reversed edges of the
-/// release that is undone. Where those run against the edges of what is to be, these win.
-fn undone_first(steps: &[Step]) -> Vec<Step> {
-    let mut steps = steps.to_vec();
-    let goings: Vec<(StepId, Vec<Address>)> = steps
-        .iter()
-        .filter(|step| step.verb == Verb::Delete || step.undoes.is_some())
-        .map(|step| (step.id.clone(), step.depends_on.clone()))
-        .collect();
-    for step in steps.iter_mut().filter(|step| matches!(step.verb, Verb::Update | Verb::Replace)) {
-        let built_upon = goings.iter().filter(|(_, needs)| needs.contains(&step.address));
-        step.needs.extend(built_upon.map(|(id, _)| id.clone()));
-        step.needs.sort();
-        step.needs.dedup();
-    }
-    steps
+/// Sorts steps topologically, then by address. Whatever goes away goes before what it was built
+/// upon changes: the reversed edges of the release that is undone. Where those run against the
+/// edges of what is to be, these win.
+fn in_order(mut steps: Vec<Step>) -> Result<Vec<Step>, EngineError> {
+    let goings_first = undone_first(&steps);
+    let order = match order(&steps, &goings_first) {
+        Ok(order) => {
+            for (step, more) in steps.iter_mut().zip(goings_first) {
+                if !more.is_empty() {
+                    step.needs.extend(more);
+                    step.needs.sort();
+                    step.needs.dedup();
+                }
+            }
+            order
+        }
+        Err(_) => order(&steps, &[])?,
+    };
+    let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
+    Ok(order.into_iter().filter_map(|index| steps.get_mut(index)?.take()).collect())
 }
 
-/// Sorts steps topologically, then by address.
-fn order(steps: Vec<Step>) -> Result<Vec<Step>, EngineError> {
-    let mut graph: Graph<(Address, StepId)> = Graph::default();
-    let by_id: HashMap<StepId, Address> =
-        steps.iter().map(|step| (step.id.clone(), step.address.clone())).collect();
-    for step in &steps {
-        let needs = step.needs.iter().filter_map(|id| Some((by_id.get(id)?.clone(), id.clone())));
-        graph.insert((step.address.clone(), step.id.clone()), needs);
+/// What each step needs beyond its own needs: the goings that were built upon what it changes.
+fn undone_first(steps: &[Step]) -> Vec<Vec<StepId>> {
+    let mut built_upon: HashMap<&Address, Vec<StepId>> = HashMap::new();
+    for going in steps.iter().filter(|step| step.verb == Verb::Delete || step.undoes.is_some()) {
+        for address in &going.depends_on {
+            built_upon.entry(address).or_default().push(going.id.clone());
+        }
     }
-    let waves = graph
-        .waves()
-        .map_err(|cycle| EngineError::Cycle(cycle.0.into_iter().map(|(a, _)| a).collect()))?;
-    let mut steps: HashMap<StepId, Step> =
-        steps.into_iter().map(|step| (step.id.clone(), step)).collect();
-    Ok(waves.into_iter().flatten().filter_map(|(_, id)| steps.remove(&id)).collect())
+    let more = |step: &Step| match step.verb {
+        Verb::Update | Verb::Replace => built_upon.get(&step.address).cloned().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    steps.iter().map(more).collect()
+}
+
+/// The steps' indices in their order, with the needs in `more` beside their own.
+fn order(steps: &[Step], more: &[Vec<StepId>]) -> Result<Vec<usize>, EngineError> {
+    fn node(step: &Step) -> (&Address, &StepId) {
+        (&step.address, &step.id)
+    }
+    let by_id: HashMap<&StepId, (usize, &Step)> =
+        steps.iter().enumerate().map(|(index, step)| (&step.id, (index, step))).collect();
+    let mut graph = Graph::default();
+    for (index, step) in steps.iter().enumerate() {
+        let needs = step.needs.iter().chain(more.get(index).into_iter().flatten());
+        graph.insert(node(step), needs.filter_map(|id| Some(node(by_id.get(id)?.1))));
+    }
+    let waves = graph.waves().map_err(|cycle| {
+        EngineError::Cycle(cycle.0.into_iter().map(|(address, _)| address.clone()).collect())
+    })?;
+    Ok(waves.into_iter().flatten().filter_map(|(_, id)| Some(by_id.get(id)?.0)).collect())
 }
 
 /// Adds to the plan what its steps refer to: in the referred object's own step where it has one,
@@ -213,7 +231,7 @@ fn rely(pipeline: &Pipeline<'_>, steps: &mut [Step]) -> BTreeMap<Address, Relian
         .filter_map(|(address, paths)| {
             let item = pipeline.item(&address)?;
             let observed = item.observed.as_ref()?.as_ref()?;
-            if item.decision.step().is_some() {
+            if item.decision.has_step() {
                 return None;
             }
             let mut expects = Expectation { exists: true, fields: BTreeMap::new() };
@@ -265,7 +283,7 @@ fn summarise(pipeline: &Pipeline<'_>, steps: &[Step]) -> Summary {
     let quiet = pipeline
         .items
         .iter()
-        .filter(|item| item.goal.address.role() != Role::Lookup && item.decision.step().is_none());
+        .filter(|item| item.goal.address.role() != Role::Lookup && !item.decision.has_step());
     summary.noop = u32::try_from(quiet.count()).unwrap_or(u32::MAX);
     summary
 }
@@ -279,12 +297,16 @@ fn find(pipeline: &Pipeline<'_>) -> Vec<Drift> {
 
 fn drift_of(item: &Item<'_>) -> Vec<Drift> {
     // What nobody has seen end well has no record to drift from.
-    let known = |found: &&Found| !found.retained && found.recorded.settled;
+    let known = |found: &&Found<'_>| !found.retained && found.recorded.settled;
     let Some(found) = item.found.as_ref().filter(known) else {
         return Vec::new();
     };
     let Some(observed) = item.observed.as_ref() else { return Vec::new() };
-    let recorded = owned_part(item, &found.recorded, &found.recorded.observed);
+    // By far the most frequent case.
+    if observed.as_ref() == Some(&found.recorded.observed) {
+        return Vec::new();
+    }
+    let recorded = owned_part(item, found.recorded, &found.recorded.observed);
     drift_between(
         &item.goal.address,
         &recorded,

@@ -28,10 +28,10 @@ enum Known {
 }
 
 /// A record found for a goal.
-#[derive(Debug, Clone)]
-pub(crate) struct Found {
-    pub(crate) address: Address,
-    pub(crate) recorded: Recorded,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) address: &'a Address,
+    pub(crate) recorded: &'a Recorded,
     pub(crate) retained: bool,
 }
 
@@ -78,7 +78,12 @@ impl Base {
 
     /// The record of the object with this identity, under whatever address; where the address is
     /// the identity, the record of the address.
-    pub(crate) fn find(&self, plugin: &str, address: &Address, identity: &Map) -> Option<Found> {
+    pub(crate) fn find(
+        &self,
+        plugin: &str,
+        address: &Address,
+        identity: &Map,
+    ) -> Option<Found<'_>> {
         let known = match identity_key(plugin, address, identity) {
             Some(key) => self.by_identity.get(&key)?.clone(),
             None if self.snapshot.objects.contains_key(address) => Known::Managed(address.clone()),
@@ -91,16 +96,13 @@ impl Base {
         };
         match known {
             Known::Managed(address) => {
-                let recorded = self.snapshot.objects.get(&address)?.clone();
+                let (address, recorded) = self.snapshot.objects.get_key_value(&address)?;
                 Some(Found { address, recorded, retained: false })
             }
             Known::Retained(index) => {
-                let retained = self.snapshot.retained.get(index)?;
-                Some(Found {
-                    address: retained.address.clone(),
-                    recorded: retained.recorded.clone(),
-                    retained: true,
-                })
+                let relctl_plan::Retained { address, recorded, .. } =
+                    self.snapshot.retained.get(index)?;
+                Some(Found { address, recorded, retained: true })
             }
         }
     }

@@ -32,6 +32,8 @@ pub(crate) enum Decision {
     /// It exists as declared: from now on it is recorded.
     Adopt(Box<Step>),
     Step(Box<Step>),
+    /// Its step is in the plan.
+    Planned,
 }
 
 impl Decision {
@@ -40,6 +42,22 @@ impl Decision {
             Self::Adopt(step) | Self::Step(step) => Some(step),
             _ => None,
         }
+    }
+
+    /// Moves the step out, if there is one.
+    pub(crate) fn take_step(&mut self) -> Option<Step> {
+        match std::mem::replace(self, Self::Planned) {
+            Self::Adopt(step) | Self::Step(step) => Some(*step),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Whether there is a step, or was one before it was moved into the plan.
+    pub(crate) fn has_step(&self) -> bool {
+        matches!(self, Self::Adopt(_) | Self::Step(_) | Self::Planned)
     }
 
     /// A check is a step whenever it is in the release.
@@ -116,8 +134,8 @@ pub(crate) fn decide_resource(
     let found = item.found.as_ref();
     let lifecycle = effective_lifecycle(&item.goal.lifecycle, found);
     let ownership = own(pipeline, item, &lifecycle, observed);
-    let recorded = found.map(|found| &found.recorded);
-    let managed_before = found.filter(|found| !found.retained).map(|found| &found.recorded);
+    let recorded = found.map(|found| found.recorded);
+    let managed_before = found.filter(|found| !found.retained).map(|found| found.recorded);
 
     let comparable = without(&ownership.desired, |path| lifecycle.is_external(path));
     let (verb, desired) = match observed {
@@ -296,15 +314,14 @@ fn draft(item: &Item<'_>, step: Step, observed: Option<&Map>) -> Draft {
     Draft { step, change }
 }
 
-/// Completes a step with what its plugin says; returns it with what references to it stand for.
-/// `seals`: whether the ledger keeps what is sealed of an undo.
+/// Completes a step with what its plugin says. `seals`: whether the ledger keeps what is sealed of
+/// an undo.
 pub(crate) fn finish(
     item: &Item<'_>,
-    draft: Draft,
+    mut step: Step,
     assessment: &Assessment,
     seals: bool,
-) -> Result<(Decision, Document), Diagnostic> {
-    let Draft { mut step, change } = draft;
+) -> Result<Step, Diagnostic> {
     if assessment.replace && step.verb == Verb::Update {
         step.verb = Verb::Replace;
     }
@@ -324,11 +341,11 @@ pub(crate) fn finish(
                 .to_owned(),
         );
     }
+    let observed = item.observed.as_ref().and_then(Option::as_ref);
     for path in &assessment.relies_on {
-        expect_field(&mut step.expects, change.observed.as_ref(), path);
+        expect_field(&mut step.expects, observed, path);
     }
-    let bound = bind_after(item, &step, change.observed.as_ref());
-    Ok((Decision::Step(Box::new(step)), bound))
+    Ok(step)
 }
 
 /// Takes over what a plugin says about a step. Used while planning, and again before applying to
@@ -355,8 +372,9 @@ pub(crate) fn no_undo(address: &Address) -> String {
 }
 
 /// What references to the object stand for, once its step is planned.
-fn bind_after(item: &Item<'_>, step: &Step, observed: Option<&Map>) -> Document {
-    let kept = if step.verb == Verb::Update { observed } else { None };
+pub(crate) fn bind_after(item: &Item<'_>, step: &Step) -> Document {
+    let observed = item.observed.as_ref().and_then(Option::as_ref);
+    let kept = observed.filter(|_| step.verb == Verb::Update);
     let mut bound = overlay(kept, &step.desired, &item.kind.fields);
     for (path, field) in item.kind.fields.computed() {
         if kept.is_none() || field.volatile {
@@ -375,7 +393,7 @@ fn bind_after(item: &Item<'_>, step: &Step, observed: Option<&Map>) -> Document 
 }
 
 /// What was protected stays protected until the file says otherwise.
-fn effective_lifecycle(declared: &Lifecycle, found: Option<&Found>) -> Lifecycle {
+fn effective_lifecycle(declared: &Lifecycle, found: Option<&Found<'_>>) -> Lifecycle {
     let protect = declared.protect.or(found.and_then(|found| found.recorded.lifecycle.protect));
     Lifecycle { protect, ..declared.clone() }
 }
@@ -413,7 +431,7 @@ fn own(
     }
 
     let declared = owned_paths(&desired.value, fields);
-    let recorded = item.found.as_ref().filter(|f| !f.retained).map(|found| &found.recorded);
+    let recorded = item.found.as_ref().filter(|f| !f.retained).map(|found| found.recorded);
     if let Some(recorded) = recorded.filter(|_| back.is_none()) {
         for path in owned_paths(&recorded.desired, fields) {
             if covered(&path, &declared) || lifecycle.is_external(&path) {
@@ -550,7 +568,7 @@ pub(crate) fn must_replace(kind: &Kind, path: &Path) -> bool {
 
 fn renamed_from(item: &Item<'_>) -> Option<Address> {
     let found = item.found.as_ref()?;
-    (found.address != item.goal.address).then(|| found.address.clone())
+    (*found.address != item.goal.address).then(|| found.address.clone())
 }
 
 /// The owned fields of a document after a step: without those let go.

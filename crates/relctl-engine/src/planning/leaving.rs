@@ -75,7 +75,7 @@ fn candidates(base: &Base, pipeline: &Pipeline<'_>, goals: &Goals) -> Vec<Candid
         .items
         .iter()
         .filter_map(|item| item.found.as_ref())
-        .map(|found| (&found.address, found.retained))
+        .map(|found| (found.address, found.retained))
         .collect();
     let managed =
         base.snapshot.objects.iter().map(|(address, recorded)| (address, recorded, false));

@@ -3,16 +3,16 @@
 //! Reads are batched: everything whose identity is known from the start is observed in one go.
 //! What refers to other objects is then decided in waves, each after what it needs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use relctl_plan::{
     Address, Assessment, Binding, Diagnostic, Document, Failure, Graph, Kind, Map, Reference, Role,
-    RunPolicy, Template,
+    RunPolicy, TemplateError, Verb,
 };
 
 use super::base::{Base, Found, identity_of, kind_of};
 use super::calls::by_plugin;
-use super::decide::{Decision, Draft, decide_action, decide_resource, finish};
+use super::decide::{Decision, Draft, bind_after, decide_action, decide_resource, finish};
 use super::goal::Goal;
 use crate::{Change, Context, EngineError, ObjectError, Subject};
 
@@ -22,15 +22,15 @@ pub(crate) struct Item<'a> {
     pub(crate) kind: &'a Kind,
     /// Canonical; unknown where references are.
     pub(crate) desired: Document,
-    /// What `desired` was made canonical from.
-    resolved: Document,
+    /// What `desired` was made canonical from, where that may still change.
+    resolved: Option<Document>,
     /// `None`: not known yet. Empty: the address is the identity.
     pub(crate) identity: Option<Map>,
-    pub(crate) found: Option<Found>,
+    pub(crate) found: Option<Found<'a>>,
     /// `None`: not observed. `Some(None)`: observed, and nothing is there.
     pub(crate) observed: Option<Option<Map>>,
     pub(crate) decision: Decision,
-    /// What references to this object stand for.
+    /// What references to this object stand for, where there are any.
     pub(crate) bound: Option<Document>,
 }
 
@@ -40,6 +40,8 @@ pub(crate) struct Pipeline<'a> {
     pub(crate) base: &'a Base,
     pub(crate) items: Vec<Item<'a>>,
     index: HashMap<Address, usize>,
+    /// What goals need, and so may refer to.
+    needed_by_goals: HashSet<Address>,
     /// Indices, each after those that it needs.
     pub(crate) order: Vec<usize>,
     pub(crate) errors: Vec<ObjectError>,
@@ -60,6 +62,7 @@ impl<'a> Pipeline<'a> {
             base,
             items: Vec::new(),
             index: HashMap::new(),
+            needed_by_goals: HashSet::new(),
             order: Vec::new(),
             errors: Vec::new(),
             stuck: Vec::new(),
@@ -95,6 +98,10 @@ impl<'a> Pipeline<'a> {
         Ok(pipeline)
     }
 
+    pub(crate) fn index(&self, address: &Address) -> Option<usize> {
+        self.index.get(address).copied()
+    }
+
     pub(crate) fn item(&self, address: &Address) -> Option<&Item<'a>> {
         self.index.get(address).and_then(|index| self.items.get(*index))
     }
@@ -117,13 +124,15 @@ impl<'a> Pipeline<'a> {
         let mut graph = Graph::default();
         for goal in goals {
             let kind = kind_of(self.context, &goal.plugin, &goal.address)?;
-            graph.insert(goal.address.clone(), goal.edges());
+            let edges = goal.edges();
+            self.needed_by_goals.extend(edges.iter().cloned());
+            graph.insert(goal.address.clone(), edges);
             self.index.insert(goal.address.clone(), self.items.len());
             self.items.push(Item {
                 goal,
                 kind,
                 desired: Document::default(),
-                resolved: Document::default(),
+                resolved: None,
                 identity: None,
                 found: None,
                 observed: None,
@@ -164,20 +173,6 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Resolves a template of an object; mistakes are noted.
-    fn resolve(&mut self, address: &Address, template: &Template) -> Option<Document> {
-        let resolved = template.resolve(&|reference| self.bind(reference));
-        match resolved {
-            Ok(document) => Some(document),
-            Err(error) => {
-                let diagnostic =
-                    Diagnostic { path: error.path, message: error.message, hint: error.hint };
-                self.refuse(address, diagnostic);
-                None
-            }
-        }
-    }
-
     /// Resolves these items, and has their plugins make canonical what is new. Returns nothing:
     /// mistakes are noted.
     async fn canonicalise(&mut self, indices: &[usize]) -> Result<(), EngineError> {
@@ -186,16 +181,25 @@ impl<'a> Pipeline<'a> {
         for &index in indices {
             let Some(item) = self.items.get(index) else { continue };
             let first = matches!(item.decision, Decision::Undecided);
-            if !first && item.goal.inputs.references().is_empty() {
+            let is_open = !item.goal.inputs.references().is_empty();
+            if !first && !is_open {
                 continue;
             }
-            let (address, inputs) = (item.goal.address.clone(), item.goal.inputs.clone());
-            let Some(document) = self.resolve(&address, &inputs) else { continue };
+            let address = item.goal.address.clone();
+            let resolved = item.goal.inputs.resolve(&|reference| self.bind(reference));
+            let document = match resolved {
+                Ok(document) => document,
+                Err(error) => {
+                    let TemplateError { path, message, hint, .. } = error;
+                    self.refuse(&address, Diagnostic { path, message, hint });
+                    continue;
+                }
+            };
             let Some(item) = self.items.get_mut(index) else { continue };
-            if !first && item.resolved == document {
+            if item.resolved.as_ref() == Some(&document) {
                 continue;
             }
-            item.resolved = document.clone();
+            item.resolved = is_open.then(|| document.clone());
             item.decision = Decision::Pending;
             let subject = Subject { address, desired: Some(document), prior: None };
             subjects.push((item.goal.plugin.clone(), subject));
@@ -324,21 +328,21 @@ impl<'a> Pipeline<'a> {
 
     /// Has the drafts assessed and finishes them.
     async fn assess(&mut self, drafts: Vec<(usize, Draft)>) -> Result<(), EngineError> {
-        let changes: Vec<_> =
-            drafts.iter().map(|(_, d)| (d.step.plugin.clone(), d.change.clone())).collect();
+        let (drafts, changes): (Vec<_>, Vec<_>) = drafts
+            .into_iter()
+            .map(|(index, Draft { step, change })| {
+                let plugin = step.plugin.clone();
+                ((index, step), (plugin, change))
+            })
+            .unzip();
         let answers = assess_all(self.context, changes).await?;
         let seals = self.context.ledger.is_encrypted();
         let mut unanswered = Vec::new();
-        for ((index, draft), answer) in drafts.into_iter().zip(answers) {
+        for ((index, step), answer) in drafts.into_iter().zip(answers) {
             let Some(item) = self.items.get(index) else { continue };
             match answer {
-                Ok(assessment) => match finish(item, draft, &assessment, seals) {
-                    Ok((decision, bound)) => {
-                        self.settle(index, decision);
-                        if let Some(item) = self.items.get_mut(index) {
-                            item.bound = Some(bound);
-                        }
-                    }
+                Ok(assessment) => match finish(item, step, &assessment, seals) {
+                    Ok(step) => self.settle(index, Decision::Step(Box::new(step))),
                     Err(diagnostic) => {
                         let address = item.goal.address.clone();
                         self.refuse(&address, diagnostic);
@@ -365,17 +369,18 @@ impl<'a> Pipeline<'a> {
     }
 
     fn settle(&mut self, index: usize, decision: Decision) {
-        let bound = match (&decision, self.items.get(index)) {
-            (Decision::Noop(_) | Decision::LetGo | Decision::Adopt(_), Some(item)) => {
+        let Some(item) = self.items.get_mut(index) else { return };
+        let is_needed = self.needed_by_goals.contains(&item.goal.address);
+        item.bound = match &decision {
+            _ if !is_needed => None,
+            Decision::Noop(_) | Decision::LetGo | Decision::Adopt(_) => {
                 item.observed.clone().flatten().map(Document::known)
             }
-            (Decision::AlreadyRan(output), _) => Some(Document::known(output.clone())),
+            Decision::AlreadyRan(output) => Some(Document::known(output.clone())),
+            Decision::Step(step) if step.verb != Verb::Check => Some(bind_after(item, step)),
             _ => None,
         };
-        if let Some(item) = self.items.get_mut(index) {
-            item.decision = decision;
-            item.bound = bound;
-        }
+        item.decision = decision;
     }
 
     /// Actions that run when needed and that something now needs.
