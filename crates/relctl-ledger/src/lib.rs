@@ -9,6 +9,7 @@
 //! one; `lock` is the right to write; `journal` is what an operation did; `history` is what the
 //! entries say.
 
+mod ahead;
 mod aws;
 mod backend;
 mod cell;

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use relctl_engine::{Holder, Ledger, LedgerError, Lock};
 use relctl_plan::{Digest, Entry, Head, JournalLine, PLAN_FORMAT, Plan, Snapshot};
 
+use crate::ahead::Ahead;
 use crate::aws;
 use crate::backend::{Backend, Version};
 use crate::cell::{Swap, create};
@@ -131,6 +132,9 @@ pub struct LedgerStore {
     pub(crate) memory: Option<Memory>,
     pub(crate) timing: Timing,
     pub(crate) watches_holders: bool,
+    /// The newest entry when it was opened.
+    pub(crate) in_force: Option<Digest>,
+    pub(crate) ahead: Ahead,
 }
 
 impl fmt::Debug for LedgerStore {
@@ -144,6 +148,14 @@ impl LedgerStore {
     /// what this client has seen.
     pub async fn open(options: OpenOptions) -> Result<Self, LedgerError> {
         Self::open_with(options, Keys::default()).await
+    }
+
+    pub(crate) async fn read_snapshot(&self, digest: &Digest) -> Result<Snapshot, LedgerError> {
+        let path = snapshot_path(digest);
+        let place = self.backend.locate(&path);
+        let bytes = unpack(&self.read(&path, "an entry").await?, &place)?;
+        check_digest(&bytes, digest, &place)?;
+        decode(&bytes, Snapshot::FORMAT, &place)
     }
 
     /// As [`LedgerStore::open`], for a ledger that is encrypted, or will be.
@@ -179,10 +191,13 @@ impl LedgerStore {
             memory,
             timing,
             watches_holders: false,
+            in_force: None,
+            ahead: Ahead::default(),
         };
         let (stored, _) = store.read_head().await?;
         // From now on it must stay this one.
         store.identity.lineage = Some(stored.head.lineage);
+        store.in_force = stored.head.entry;
         if store.writes_for.is_empty() && !stored.recipients.is_empty() {
             // Whoever comes without a release file writes for those that it was encrypted for.
             let keys = store.keys.for_recipients(&stored.recipients)?;
@@ -329,11 +344,10 @@ impl Ledger for LedgerStore {
     }
 
     async fn snapshot(&self, digest: &Digest) -> Result<Snapshot, LedgerError> {
-        let path = snapshot_path(digest);
-        let place = self.backend.locate(&path);
-        let bytes = unpack(&self.read(&path, "an entry").await?, &place)?;
-        check_digest(&bytes, digest, &place)?;
-        decode(&bytes, Snapshot::FORMAT, &place)
+        match self.ahead.take(digest).await {
+            Some(snapshot) => Ok(snapshot),
+            None => self.read_snapshot(digest).await,
+        }
     }
 
     async fn plan(&self, digest: &Digest) -> Result<Plan, LedgerError> {

@@ -25,6 +25,7 @@ impl Project {
         let draft = load(session)?;
         // Before the plugins: who has not run `relctl init` lacks both, and is told once.
         let ledger = Place::of_draft(session, &draft)?.open().await?;
+        ledger.read_ahead();
         let (draft, release, plugins) = checked(session, draft).await?;
         Ok(Self { draft, release, plugins, ledger })
     }
