@@ -21,6 +21,10 @@ pub(super) struct OwnedField {
     pub(super) wrote: Option<Value>,
     /// Whether the newest entry owns it.
     pub(super) owned_now: bool,
+    /// Whether it is removed when it leaves the file: relctl brought it.
+    pub(super) is_ours: bool,
+    /// Whether the entry before the one that is being added owned it.
+    pub(super) was_owned: bool,
 }
 
 /// An object that some entry after the target managed.
@@ -54,7 +58,9 @@ impl Since {
         for (_, entry) in history.entries.iter().rev().filter(|(_, entry)| entry.serial > target) {
             let snapshot = context.ledger.snapshot(&entry.snapshot).await?;
             for touched in since.objects.values_mut() {
-                touched.fields.values_mut().for_each(|field| field.owned_now = false);
+                for field in touched.fields.values_mut() {
+                    field.was_owned = std::mem::take(&mut field.owned_now);
+                }
             }
             let revert = match entry.kind {
                 EntryKind::Apply => None,
@@ -92,8 +98,13 @@ impl Since {
                 let touched = self.objects.entry(key).or_default();
                 for path in owned_paths(&recorded.desired, &kind.fields) {
                     let before = retained_value(recorded, &path);
-                    let new =
-                        || OwnedField { before: Before::Absent, wrote: None, owned_now: false };
+                    let new = || OwnedField {
+                        before: Before::Absent,
+                        wrote: None,
+                        owned_now: false,
+                        is_ours: false,
+                        was_owned: false,
+                    };
                     touched.fields.entry(path).or_insert_with(new).before = before;
                 }
                 touched.last.get_or_insert_with(|| (address.clone(), recorded.clone()));
@@ -114,7 +125,13 @@ impl Since {
                     Some(field) => field.wrote = wrote,
                     None => {
                         let before = change.before.clone().map_or(Before::Absent, Before::Value);
-                        let field = OwnedField { before, wrote, owned_now: false };
+                        let field = OwnedField {
+                            before,
+                            wrote,
+                            owned_now: false,
+                            is_ours: false,
+                            was_owned: false,
+                        };
                         touched.fields.insert(change.path.clone(), field);
                     }
                 }
@@ -139,10 +156,12 @@ impl Since {
             let touched = self.objects.entry(key).or_insert_with(new);
             for path in owned_paths(&recorded.desired, &kind.fields) {
                 let wrote = value_at(&recorded.observed, &path).cloned();
+                let is_ours = recorded.before.get(&path) == Some(&Before::Absent);
                 match touched.fields.get_mut(&path) {
                     Some(field) => {
                         field.wrote = wrote;
                         field.owned_now = true;
+                        field.is_ours = is_ours;
                     }
                     None => {
                         // A revert takes over what was before the release that it goes back to.
@@ -150,9 +169,24 @@ impl Since {
                             Some(_) => before_step(step, &path, wrote.as_ref()),
                             None => recorded.before.get(&path).cloned().unwrap_or(Before::Absent),
                         };
-                        touched.fields.insert(path, OwnedField { before, wrote, owned_now: true });
+                        touched.fields.insert(
+                            path,
+                            OwnedField {
+                                before,
+                                wrote,
+                                owned_now: true,
+                                is_ours,
+                                was_owned: false,
+                            },
+                        );
                     }
                 }
+            }
+            // It left the file while the object stayed: then it was removed.
+            let leaves =
+                |field: &&mut OwnedField| field.was_owned && !field.owned_now && field.is_ours;
+            for field in touched.fields.values_mut().filter(leaves) {
+                field.wrote = None;
             }
             touched.last = Some((address.clone(), recorded.clone()));
             if recorded.changed == serial && !touched.changed {

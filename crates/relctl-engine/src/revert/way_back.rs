@@ -214,7 +214,10 @@ fn untangled(touched: &BTreeMap<Path, OwnedField>, schema: &Field) -> BTreeMap<P
         let parts = owned_paths(&whole, schema).into_iter();
         for part in parts.filter(|part| !touched.contains_key(part)) {
             let before = value_at(&whole, &part).cloned().map_or(Before::Absent, Before::Value);
-            apart.insert(part, OwnedField { before, wrote: None, owned_now: in_owned });
+            apart.insert(
+                part,
+                OwnedField { before, wrote: None, owned_now: in_owned, ..field.clone() },
+            );
         }
     }
     apart
@@ -247,7 +250,7 @@ fn apart(
                 Some(Value::Object(map)) => value_at(map, &below).cloned(),
                 _ => None,
             };
-            (leaf, OwnedField { before, wrote, owned_now: field.owned_now })
+            (leaf, OwnedField { before, wrote, ..field.clone() })
         })
         .collect()
 }

@@ -319,3 +319,35 @@ async fn a_map_owned_as_a_whole_and_by_its_entries_goes_back_entry_by_entry() {
         assert_eq!(site.cloud.settled_things(), before, "{releases:?}");
     }
 }
+
+#[tokio::test]
+async fn what_was_retained_deleted_and_made_anew_goes_back_to_what_it_held() {
+    let site = Site::new();
+    let part = json!({ "p0": { "key": "p0", "image": "i0" } });
+    let page = |own: Value| json!({ "resource.mem_thing.page": own });
+    site.release(&release("v1", page(json!({ "name": "page", "parts": part })))).await;
+    site.release(&release("v2", json!({}))).await;
+    let left = site.cloud.settled_things();
+    site.revert(RevertTarget::Start).await;
+    assert!(site.cloud.things().is_empty());
+    site.release(&release("v3", page(json!({ "name": "page" })))).await;
+    let plan = site.plan_revert(RevertTarget::Serial(2)).await.unwrap();
+    assert_eq!(steps(&plan), ["update resource.mem_thing.page"], "{:#?}", plan.body);
+    site.apply_plan(&plan).await.unwrap();
+    assert_eq!(site.cloud.settled_things(), left);
+}
+
+#[tokio::test]
+async fn what_a_later_release_removed_is_as_relctl_left_it() {
+    let site = Site::new();
+    let page = |own: Value| json!({ "resource.mem_thing.page": own });
+    site.release(&release("v1", page(json!({ "name": "page", "text": "ours" })))).await;
+    site.release(&release("v2", json!({}))).await;
+    let left = site.cloud.settled_things();
+    site.revert(RevertTarget::Serial(1)).await;
+    // relctl brought the text, so it goes when it leaves the file.
+    site.release(&release("v3", page(json!({ "name": "page" })))).await;
+    assert_ne!(site.cloud.settled_things(), left);
+    site.revert(RevertTarget::Serial(2)).await;
+    assert_eq!(site.cloud.settled_things(), left);
+}
