@@ -66,6 +66,8 @@ fn the_operation_waits_for_a_person() {
     for part in ["\"is\":\"resolved\"", "it is in the backup", "\"by\":\"ada\""] {
         assert!(recorded.contains(part), "{part}: {recorded}");
     }
+    let shown = site.relctl("show").success();
+    assert!(shown.stdout.contains("done, as ada said: it is in the backup"), "{shown}");
     assert!(site.relctl("status").success().stdout.contains("v1.0.0 #1, verified"));
     // The run counts as one that was done.
     assert!(site.relctl("plan --detailed-exitcode").success().stdout.contains("no changes"));

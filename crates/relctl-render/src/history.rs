@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Style;
 use crate::change::{Line, Shown, layout, line_of};
 use crate::plan::View;
-use crate::report::how_far;
+use crate::report::{how_far, said_lines};
 use crate::style::Tone;
 use crate::text::{counted, joined, pad, safe, width};
 
@@ -166,6 +166,12 @@ pub fn entry_text(whole: WholeEntry<'_>, style: &Style) -> String {
             let word = outcome_word(verdict.outcome);
             lines.push(format!("  {}  {address}: {}", pad(word, 12), safe(&verdict.evidence)));
         }
+    }
+    let said = said_lines(&view, journal);
+    if !said.is_empty() {
+        lines.push(String::new());
+        lines.push(style.paint(Tone::Heading, "What nobody else could tell"));
+        lines.extend(said);
     }
     if entry.outcome == EntryOutcome::Failed {
         lines.push(String::new());
@@ -384,6 +390,30 @@ mod tests {
              | the task may run
           done      2 steps: 1, 2
           held      1 step: 4, not started
+        ");
+    }
+
+    #[test]
+    fn what_a_person_said_stands_with_its_reason() {
+        let step = healthflow().body.steps[2].id.clone();
+        let event = JournalEvent::Resolved {
+            step,
+            done: true,
+            by: "ada".to_owned(),
+            reason: "version 42 is in the database".to_owned(),
+            document: None,
+        };
+        let line = relctl_plan::chain(None, "now".to_owned(), event).unwrap();
+        let text = whole(&entry(json!({ "outcome": "failed", "verified": false })), &[line]);
+        let from = text.find("What nobody").unwrap();
+        let to = text.find("\n\nSteps").unwrap();
+        insta::assert_snapshot!(text[from..to], @"
+        What nobody else could tell
+          3 ▶ run action.aws_ecs_task.migrate done, as ada said: version 42 is in the database
+
+        How far it came
+          done      1 step: 3
+          held      3 steps: 1, 2, 4, not started
         ");
     }
 

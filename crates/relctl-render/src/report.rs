@@ -51,11 +51,10 @@ pub fn report_text(report: &EndReport, plan: &Plan, style: &Style) -> String {
     let view = View::new(plan, *style);
     let mut lines = vec![headline(report, &view)];
     lines.extend(failure_lines(&view, &report.failed));
-    for (step, why) in &report.undecided {
-        let (word, text) = failure_text(&Failure::Unknown(why.clone()));
-        let head = format!("  {} {word}: ", step_name(&view, step));
-        lines.extend(with_further_lines(&head, &text).split('\n').map(str::to_owned));
-    }
+    let undecided = report.undecided.iter();
+    let undecided: Vec<(StepId, Failure)> =
+        undecided.map(|(step, why)| (step.clone(), Failure::Unknown(why.clone()))).collect();
+    lines.extend(failure_lines(&view, &undecided));
     for (address, verdict, blocking) in &report.checks {
         if verdict.outcome != Outcome::Pass {
             let aside = if *blocking { "" } else { " (does not fail the release)" };
@@ -88,7 +87,13 @@ pub(crate) fn how_far(view: &View<'_>, journal: &[JournalLine]) -> Vec<String> {
     let mut ends: BTreeMap<&StepId, Option<Failure>> = BTreeMap::new();
     for line in journal {
         let (step, failure) = match &line.event {
-            JournalEvent::Done { step, .. } | JournalEvent::Noop { step, .. } => (step, None),
+            JournalEvent::Done { step, .. }
+            | JournalEvent::Noop { step, .. }
+            | JournalEvent::Resolved { step, done: true, .. } => (step, None),
+            JournalEvent::Resolved { step, .. } => {
+                ends.remove(step);
+                continue;
+            }
             JournalEvent::Failed { step, failure } => (step, Some(failure.clone())),
             JournalEvent::Partial { step, document, message } => {
                 let (document, message) = (document.clone(), message.clone());
@@ -112,6 +117,23 @@ pub(crate) fn how_far(view: &View<'_>, journal: &[JournalLine]) -> Vec<String> {
     let mut lines = failure_lines(view, &failed);
     lines.extend(reached_lines(view, &done, &held));
     lines
+}
+
+/// What a person said about steps of which nobody else could tell whether they happened.
+pub(crate) fn said_lines(view: &View<'_>, journal: &[JournalLine]) -> Vec<String> {
+    let said = journal.iter().filter_map(|line| match &line.event {
+        JournalEvent::Resolved { step, done, by, reason, .. } => {
+            let word = if *done { "done" } else { "not done" };
+            Some(format!(
+                "  {} {word}, as {} said: {}",
+                step_name(view, step),
+                safe(by),
+                safe(reason)
+            ))
+        }
+        _ => None,
+    });
+    said.collect()
 }
 
 /// What failed, and why.
