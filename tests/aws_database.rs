@@ -153,7 +153,7 @@ fn a_major_upgrade_is_not_taken_back_by_modifying() {
         &reverted,
         &[
             "resource.aws_db_instance.main stays as it is: database production-db runs 16.1, and RDS has no way down to 15.4",
-            "losing everything that was written since",
+            "To take production-db back by hand, losing everything that was written since",
             "1. stop what writes to production-db",
             "class db.t3.medium",
             "parameter group default.postgres15",

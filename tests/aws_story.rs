@@ -25,6 +25,46 @@ fn a_second_plan_is_empty() {
     assert_eq!(production.writes(), Vec::<String>::new(), "and an apply does nothing");
 }
 
+/// C2, C3: planning looks, and nothing else: Describe and List of the two services, and who is
+/// calling. No secret is read, although the task definition names one.
+#[test]
+fn planning_only_looks() {
+    let production = Production::start(&whole());
+    production.relctl("plan -o plan.json").success();
+    production.relctl("drift").success();
+    for call in production.proxy.calls() {
+        let name = call.operation.as_str();
+        let looks = name.starts_with("Describe") || name.starts_with("List");
+        assert!(looks || name == "GetCallerIdentity", "{name}");
+        assert!(["ecs", "rds", "sts"].contains(&call.service.as_str()), "{name}");
+    }
+}
+
+/// A service is made only where that was asked for, with all that ECS wants to know then. Going back
+/// takes it away again.
+#[test]
+fn a_new_service_is_made_and_taken_back() {
+    let new = SERVICE.replace("name = \"api\"", "name = \"canary\"")
+        + "launch_type = \"FARGATE\"\nnetwork_configuration = \"${lookup.aws_ecs_service.now.network}\"\n";
+    let lookup = "\n[lookup.aws_ecs_service.now]\ncluster = \"production\"\nname = \"api\"\n";
+    let release = |more: &str| [HEAD, lookup, DEFINITION, &new, more].concat();
+    let production = Production::start(&release(""));
+    let refused = production.relctl("plan").exits(1);
+    assert!(refused.to_string().contains("lifecycle = { create = true }"), "{refused}");
+    production.environment.write("release.toml", &release("lifecycle = { create = true }\n"));
+    let refused = production.relctl("plan").exits(1);
+    assert!(refused.to_string().contains("desired_count"), "{refused}");
+    let whole = release("desired_count = 2\nlifecycle = { create = true }\n");
+    production.environment.write("release.toml", &whole);
+    production.relctl("apply --auto-approve").success();
+    assert_eq!(production.runs("canary"), ("v1.1.0".to_owned(), 2));
+    assert!(production.service("canary")["tags"].to_string().contains("relctl:lineage"));
+    production.relctl("plan --detailed-exitcode").success();
+    production.relctl("revert --auto-approve").success();
+    assert_ne!(production.service("canary")["status"], json!("ACTIVE"));
+    assert_eq!(production.runs("api"), ("v1.0.0".to_owned(), 1));
+}
+
 /// What runs as declared is adopted without a single write, and from then on is known.
 #[test]
 fn what_exists_is_adopted() {

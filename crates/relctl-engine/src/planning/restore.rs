@@ -59,14 +59,15 @@ fn needed(needs: &HashMap<StepId, Vec<StepId>>, of: &StepId) -> BTreeSet<StepId>
     found
 }
 
-/// What a revert says of something that can only be gone back to by hand: a risk, and what its
-/// plugin says on further lines.
+/// What a revert says of something that can only be gone back to by hand: a risk, and how, on
+/// further lines.
 pub(crate) fn stays(address: &Address, why: &str) -> (Risk, Vec<String>) {
-    let mut lines = why.lines().map(|line| line.trim().to_owned());
+    let mut lines = why.lines().map(str::trim);
     let first = lines.next().unwrap_or_default();
-    let risk =
-        Risk { severity: Severity::Caution, message: format!("{address} stays as it is: {first}") };
-    (risk, lines.collect())
+    let further: Vec<String> = lines.map(str::to_owned).collect();
+    let how = if further.is_empty() { "" } else { "; the notes say how to go back by hand" };
+    let message = format!("{address} stays as it is: {first}{how}");
+    (Risk { severity: Severity::Caution, message }, further)
 }
 
 /// What a revert says of a run that left something to restore from.
@@ -89,4 +90,36 @@ pub(crate) fn restore_notes(kind: &Kind, run: &Run) -> Vec<String> {
     let lines = run.output.get(procedure).and_then(Value::as_array);
     notes.extend(lines.into_iter().flatten().filter_map(|line| line.as_str().map(str::to_owned)));
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_is_one_line_and_the_way_further_lines() {
+        let address: Address = "resource.aws_db_instance.main".parse().unwrap();
+        let (risk, notes) = stays(&address, "it runs 16\nTo go back by hand:\n  1. stop");
+        assert_eq!(
+            risk.message,
+            "resource.aws_db_instance.main stays as it is: it runs 16; the notes say how to go back by hand"
+        );
+        assert_eq!(notes, ["To go back by hand:", "1. stop"]);
+        let (risk, notes) = stays(&address, "it runs 16");
+        assert!(risk.message.ends_with("it runs 16") && notes.is_empty());
+    }
+
+    #[test]
+    fn everything_that_a_step_needs_is_found_once() {
+        let id =
+            |name: &str| StepId::new(&format!("resource.k.{name}").parse().unwrap(), Verb::Update);
+        let needs = HashMap::from([
+            (id("d"), vec![id("b"), id("c")]),
+            (id("c"), vec![id("a")]),
+            (id("b"), vec![id("a")]),
+            (id("a"), vec![]),
+        ]);
+        assert_eq!(needed(&needs, &id("d")), BTreeSet::from([id("a"), id("b"), id("c")]));
+        assert!(needed(&needs, &id("a")).is_empty());
+    }
 }

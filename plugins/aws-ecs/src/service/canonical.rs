@@ -307,7 +307,7 @@ mod tests {
         );
     }
 
-    /// A declared field and AWS's answer: whether they are the same.
+    /// E2, R8. A declared field and AWS's answer: whether they are the same.
     #[test]
     fn same_and_different() {
         for (same, declared, change) in [

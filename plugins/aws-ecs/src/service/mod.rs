@@ -152,6 +152,7 @@ fn top(pointer: &str) -> &str {
 /// What a change of a service would mean.
 pub(crate) fn assess(change: &Change) -> Result<Assessment, Failure> {
     let Some(observed) = &change.observed else {
+        check_creation(change)?;
         return Ok(Assessment::new(Reversal::Exact));
     };
     let mut assessment = Assessment::new(Reversal::Exact);
@@ -207,6 +208,19 @@ pub(crate) fn assess(change: &Change) -> Result<Assessment, Failure> {
     }
     assessment.undo = Some(undo_of(observed));
     Ok(assessment)
+}
+
+/// What ECS asks for at creation only.
+fn check_creation(change: &Change) -> Result<(), Failure> {
+    let daemon = change.desired_field("scheduling_strategy").text() == Some("DAEMON");
+    if daemon || change.desired_field("desired_count") != Field::Absent {
+        return Ok(());
+    }
+    Err(Failure::Invalid(vec![wrong(
+        "/desired_count",
+        "is missing, and ECS asks for it to create a service",
+        "write it; where autoscaling moves it afterwards, add `lifecycle = { external = [\"desired_count\"] }`",
+    )]))
 }
 
 /// What is needed to go back: which deployment was there, and which revision it ran.

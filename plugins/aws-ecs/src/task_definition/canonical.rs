@@ -328,6 +328,7 @@ mod tests {
         }
     }
 
+    /// E2: the order of what has none is no difference, that of words is.
     #[test]
     fn same_and_different() {
         let cases = [
@@ -395,6 +396,7 @@ mod tests {
         }
     }
 
+    /// E9, R8.
     #[test]
     fn units_are_aws_units() {
         for (written, cpu) in [

@@ -310,6 +310,7 @@ mod tests {
         assert_eq!(whole(json!({ "cpu": "16384", "memory": "122880" })), Vec::<String>::new());
     }
 
+    /// E9.
     #[test]
     fn what_aws_refuses_is_refused_here() {
         let long = "x".repeat(MAX_BODY);
@@ -364,6 +365,7 @@ mod tests {
         }
     }
 
+    /// E9.
     #[test]
     fn families_and_doubled_names() {
         for family in ["bad/../x y", "", "a.b"] {

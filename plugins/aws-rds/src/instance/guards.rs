@@ -217,7 +217,7 @@ fn no_way_down(name: &str, now: &str, was: &Object) -> String {
     let restore = Restore { name, snapshot: None, was, is_cluster: false };
     let procedure = restore.procedure().join("\n  ");
     format!(
-        "database {name} runs {now}, and RDS has no way down to {old}. To go back, losing everything that was written since the snapshot that you restore:\n  {procedure}"
+        "database {name} runs {now}, and RDS has no way down to {old}\nTo take {name} back by hand, losing everything that was written since the snapshot that you restore:\n  {procedure}"
     )
 }
 
