@@ -66,6 +66,8 @@ impl Place {
                         let name = name.clone();
                         Self::of(session, name, environment, &glance.ledger(error)?)
                     }
+                    // Nothing can be read of the file: the only ledger there is, if it is one.
+                    None => Self::of_only_ledger(session, environment).await.map_err(|_| error),
                     _ => Err(error),
                 }
             }
