@@ -40,6 +40,13 @@ impl Constants {
         self.used.borrow().contains(variable)
     }
 
+    /// The variables that were asked for, with their values.
+    pub(crate) fn used_variables(&self) -> Map {
+        let mut values = self.known.get("vars").cloned().unwrap_or_default();
+        values.retain(|name, _| self.is_used(name));
+        values
+    }
+
     fn value(&self, constant: &Constant) -> Result<Value, NoValue> {
         match constant {
             Constant::Named(path) => self.named(path),

@@ -19,6 +19,7 @@ mod lock;
 mod mistake;
 mod objects;
 mod schema;
+mod secrets;
 mod section;
 mod source;
 mod tree;

@@ -9,6 +9,7 @@ use crate::constants::Constants;
 use crate::draft::{Draft, Ledger};
 use crate::mistake::{Diagnostics, Found, did_you_mean, there_is};
 use crate::objects;
+use crate::secrets::{self, Search};
 use crate::section::{Section, refuse_references, take_table, wrong_type};
 use crate::source::Sources;
 use crate::tree::{self, Content, Entry, Node, Table, lay_over, table_to_map};
@@ -69,7 +70,7 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
         _ => PathBuf::from("."),
     };
     let file = sources.add(name.display().to_string(), text);
-    let base = tree::parse(sources, file, found);
+    let base = parse(sources, file, found);
     let overlay = read_environment(options, &folder, &name, sources, found);
     let var_files: Vec<Option<Table>> = options
         .var_files
@@ -77,7 +78,17 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
         .map(|file| read_file(&options.dir, file, sources, found))
         .collect();
     let var_files: Option<Vec<Table>> = var_files.into_iter().collect();
-    let (mut root, overlay, files) = (base?, overlay?, var_files?);
+    let (mut root, mut overlay, files) = (base?, overlay?, var_files?);
+    let mut search = Search::default();
+    for layer in [&mut root, &mut overlay] {
+        search.vouch(layer, found);
+    }
+    // Before they are merged: what another layer covers is in the file all the same.
+    search.written(&root, "");
+    search.written(&overlay, "");
+    for file in &files {
+        search.written(file, "vars");
+    }
     lay_over(&mut root, overlay);
 
     let folder = match folder.canonicalize() {
@@ -94,11 +105,20 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
 
     let before = found.len();
     let release = read_release(&mut root, options, &mut constants, sources, found);
-    let plugins = read_plugins(&mut root, &constants, sources, found);
-    let ledger = read_ledger(&mut root, &constants, sources, found);
+    for section in ["plugins", "ledger"] {
+        if let Some(entry) = root.get_mut(section) {
+            constants.put_in_node(&mut entry.node, sources, found);
+        }
+    }
+    search.resolved(&root, "");
+    let plugins = read_plugins(&mut root, found);
+    let ledger = read_ledger(&mut root, found);
     let sound = found.len() == before;
 
     constants.put_in(&mut root, sources, found);
+    search.resolved(&root, "");
+    search.variables(constants.used_variables());
+    search.report(sources, found);
     let (objects, removed) = objects::read(&mut root, found);
     refuse_unknown_sections(&root, found);
     refuse_unused_variables(&given, &declared, &constants, found);
@@ -162,6 +182,15 @@ fn environments(folder: &FilePath) -> Vec<String> {
     names
 }
 
+/// Reads a file's tree; where that fails, the lines that are shown may still hold credentials.
+fn parse(sources: &mut Sources, file: usize, found: &mut Vec<Found>) -> Option<Table> {
+    let table = tree::parse(sources, file, found);
+    if table.is_none() {
+        secrets::hide_unread(sources, file);
+    }
+    table
+}
+
 fn read_file(
     dir: &FilePath,
     file: &FilePath,
@@ -171,7 +200,7 @@ fn read_file(
     match std::fs::read_to_string(dir.join(file)) {
         Ok(text) => {
             let index = sources.add(file.display().to_string(), text);
-            tree::parse(sources, index, found)
+            parse(sources, index, found)
         }
         Err(error) => {
             found.push(Found::nowhere(format!("cannot read `{}`: {error}", file.display())));
@@ -261,18 +290,12 @@ fn is_folder_name(name: &str) -> bool {
 }
 
 /// `[plugins.<instance>]`. A release without any uses `local` in its own folder.
-fn read_plugins(
-    root: &mut Table,
-    constants: &Constants,
-    sources: &Sources,
-    found: &mut Vec<Found>,
-) -> BTreeMap<Instance, PluginConfig> {
-    let Some(mut entry) = root.remove("plugins") else {
+fn read_plugins(root: &mut Table, found: &mut Vec<Found>) -> BTreeMap<Instance, PluginConfig> {
+    let Some(entry) = root.remove("plugins") else {
         let config = serde_json::json!({ "root": "." });
         let local = PluginConfig { source: "local".to_owned(), config, auth: Value::Null };
         return [("local".to_owned(), local)].into_iter().collect();
     };
-    constants.put_in_node(&mut entry.node, sources, found);
     refuse_references("a plugin", &entry.node, found);
     let table = take_table("plugins", entry.node, found).unwrap_or_default();
     let mut plugins = BTreeMap::new();
@@ -305,14 +328,8 @@ fn take_values(key: &str, node: Option<Node>, found: &mut Vec<Found>) -> Option<
     }
 }
 
-fn read_ledger(
-    root: &mut Table,
-    constants: &Constants,
-    sources: &Sources,
-    found: &mut Vec<Found>,
-) -> Ledger {
-    let Some(mut entry) = root.remove("ledger") else { return Ledger::default() };
-    constants.put_in_node(&mut entry.node, sources, found);
+fn read_ledger(root: &mut Table, found: &mut Vec<Found>) -> Ledger {
+    let Some(entry) = root.remove("ledger") else { return Ledger::default() };
     let Some(mut section) = Section::of("[ledger]".to_owned(), entry.node, found) else {
         return Ledger::default();
     };

@@ -14,6 +14,8 @@ pub(crate) struct Found {
     message: String,
     hint: Option<String>,
     related: Vec<(Place, String)>,
+    /// It holds nothing but names.
+    names_only: bool,
 }
 
 impl Found {
@@ -23,7 +25,19 @@ impl Found {
 
     /// A mistake that is in no file: an option, a missing file.
     pub(crate) fn nowhere(message: impl Into<String>) -> Self {
-        Self { place: None, message: message.into(), hint: None, related: Vec::new() }
+        Self {
+            place: None,
+            message: message.into(),
+            hint: None,
+            related: Vec::new(),
+            names_only: false,
+        }
+    }
+
+    /// Says that the message and the hint quote no value, so that nothing in them is masked.
+    pub(crate) fn names_only(mut self) -> Self {
+        self.names_only = true;
+        self
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -69,9 +83,10 @@ pub struct Related {
 impl Mistake {
     pub(crate) fn locate(found: Found, sources: &Sources) -> Self {
         let related = found.related.into_iter();
+        let mask = |text| if found.names_only { text } else { sources.masked(text) };
         Self {
-            message: found.message,
-            hint: found.hint,
+            message: mask(found.message),
+            hint: found.hint.map(mask),
             location: found.place.and_then(|place| sources.location(place)),
             related: related
                 .filter_map(|(place, label)| {

@@ -56,6 +56,11 @@ fn sections() -> Map<String, Value> {
             "properties": {
                 "name": text("The release's name, which also names its ledger."),
                 "version": text("What is being released, `v1.2.0`."),
+                "not_secret": {
+                    "type": "array",
+                    "items": { "type": "string" },
+                    "description": "Paths of values that only look like credentials.",
+                },
             },
             "additionalProperties": false,
         },

@@ -1,5 +1,6 @@
 //! The files that a release was read from, and places in them.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// A span of bytes in one of the [`Sources`].
@@ -12,7 +13,13 @@ pub(crate) struct Place {
 
 /// Every file that was read, in the order of reading.
 #[derive(Debug, Default)]
-pub(crate) struct Sources(Vec<Source>);
+pub(crate) struct Sources {
+    files: Vec<Source>,
+    /// Where something is written that is not to be shown.
+    quiet: Vec<Place>,
+    /// What is not to be shown.
+    secrets: BTreeSet<String>,
+}
 
 #[derive(Debug)]
 struct Source {
@@ -41,20 +48,48 @@ impl Sources {
     pub(crate) fn add(&mut self, name: String, text: String) -> usize {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.map(|(index, _)| index + 1)).collect();
-        self.0.push(Source { name, text, lines });
-        self.0.len() - 1
+        self.files.push(Source { name, text, lines });
+        self.files.len() - 1
     }
 
     pub(crate) fn text(&self, file: usize) -> &str {
-        self.0.get(file).map_or("", |source| &source.text)
+        self.files.get(file).map_or("", |source| &source.text)
+    }
+
+    /// From now on, what stands at these places is masked where a line is quoted, and these texts
+    /// where a message holds them.
+    pub(crate) fn keep_quiet(&mut self, places: Vec<Place>, secrets: BTreeSet<String>) {
+        self.quiet.extend(places);
+        self.secrets.extend(secrets);
+    }
+
+    /// A message without what is not to be shown.
+    pub(crate) fn masked(&self, message: String) -> String {
+        self.shown_secrets().fold(message, |message, secret| message.replace(secret, "[redacted]"))
+    }
+
+    /// What is to be masked wherever it is shown. What is shorter is a word like any other.
+    fn shown_secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(|secret| secret.trim()).filter(|secret| secret.len() >= 4)
     }
 
     pub(crate) fn location(&self, place: Place) -> Option<Location> {
-        let source = self.0.get(place.file)?;
+        let source = self.files.get(place.file)?;
         let (line, column) = source.position(place.start);
         let (end_line, end_column) = source.position(place.end);
         let from = *source.lines.get(line - 1)?;
-        let text = source.text.get(from..)?.lines().next().unwrap_or_default().to_owned();
+        let text = source.text.get(from..)?.lines().next().unwrap_or_default();
+        let quiet = self.quiet.iter().filter(|quiet| quiet.file == place.file);
+        let elsewhere = self.shown_secrets().flat_map(|secret| {
+            text.match_indices(secret).map(move |(at, _)| from + at..from + at + secret.len())
+        });
+        let quiet: Vec<Range<usize>> =
+            quiet.map(|quiet| quiet.start..quiet.end).chain(elsewhere).collect();
+        // One mark for each character, so that columns stay what they are.
+        let text = text
+            .char_indices()
+            .map(|(at, c)| if quiet.iter().any(|r| r.contains(&(from + at))) { '*' } else { c })
+            .collect();
         Some(Location { file: source.name.clone(), line, column, end_line, end_column, text })
     }
 

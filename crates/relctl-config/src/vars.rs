@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use relctl_plan::{Map, Value};
 
 use crate::mistake::Found;
+use crate::secrets::shown;
 use crate::source::Place;
 use crate::tree::{Table, lay_over, parse_value, table_to_map};
 
@@ -68,8 +69,11 @@ fn set(
             values.insert(name.to_owned(), value);
         }
         None => found.push(
-            Found::nowhere(format!("`{source}` is `{text}`, which has another type than [vars]"))
-                .hint(format!("its default is `{}`", defaults.get(name).unwrap_or(&Value::Null))),
+            Found::nowhere(format!(
+                "`{source}` is `{}`, which has another type than [vars]",
+                shown(name, text)
+            ))
+            .hint(format!("its default is `{}`", defaults.get(name).unwrap_or(&Value::Null))),
         ),
     }
 }
