@@ -4,9 +4,10 @@
 //! After a crash the file's length and its bytes from there on tell how far it got. Once the bytes
 //! are durable the intent becomes a *receipt*, which stays: the same token never appends again.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, OpenOptions};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,12 @@ use crate::durable::mark;
 
 /// Where intents and receipts lie, and the lock.
 const APPENDS: &str = ".relctl/appends";
+
+/// How long another process may hold the lock: an append takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the lock is tried meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What is about to be appended.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,7 +70,13 @@ impl Files {
         let failed = |error| path.failed("append to", error);
         root.create_dir_all(APPENDS).map_err(failed)?;
         let records = root.open_dir(APPENDS).map_err(failed)?;
-        let _across_processes = lock(&records).map_err(failed)?;
+        let Some(_across_processes) = lock(&records, call.deadline).map_err(failed)? else {
+            return Err(FileError::Unavailable(format!(
+                "cannot append to `{path}`: another process has held `{APPENDS}/lock` for {} s; \
+                 nothing was appended. Is a relctl stopped there?",
+                PATIENCE.as_secs()
+            )));
+        };
         let names = Names::of(&path, token);
         if records.exists(&names.receipt) {
             return Ok(false);
@@ -133,13 +146,23 @@ impl Names {
     }
 }
 
-/// Takes the lock of this root's appends, waiting for other processes.
-fn lock(records: &Dir) -> io::Result<File> {
+/// Takes the lock of this root's appends, waiting a while for other processes; `None`: in vain. The
+/// system frees it when its holder dies, but a holder may also be stopped.
+fn lock(records: &Dir, deadline: Instant) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.write(true).create(true);
     let file = records.open_with("lock", &options)?.into_std();
-    file.lock()?;
-    Ok(file)
+    let give_up = deadline.min(Instant::now() + PATIENCE);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() < give_up => {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
 }
 
 fn read_intent(

@@ -292,6 +292,25 @@ fn many_appends_at_once_lose_nothing() {
     assert_eq!(files.read(&call(Phase::Plan), "log").unwrap(), b"line\n".repeat(10));
 }
 
+#[test]
+fn a_process_that_is_stopped_is_not_waited_for_without_end() {
+    let (folder, files) = world();
+    let apply = call(Phase::Apply);
+    assert_eq!(files.append(&apply, "log", b"1\n", TOKEN), Ok(true));
+    let lock = fs::File::open(folder.path().join("root/.relctl/appends/lock")).unwrap();
+    lock.lock().unwrap();
+    let soon =
+        CallContext { deadline: Instant::now() + Duration::from_millis(50), ..call(Phase::Apply) };
+    let refused = files.append(&soon, "log", b"2\n", "other");
+    assert!(
+        matches!(&refused, Err(FileError::Unavailable(why)) if why.contains("appends/lock")),
+        "{refused:?}"
+    );
+    lock.unlock().unwrap();
+    assert_eq!(files.append(&apply, "log", b"2\n", "other"), Ok(true));
+    assert_eq!(files.read(&apply, "log").unwrap(), b"1\n2\n");
+}
+
 /// Not a test of its own: what the killed process of the next one does.
 #[test]
 fn append_in_a_process_that_is_killed() {

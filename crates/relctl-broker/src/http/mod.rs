@@ -28,5 +28,7 @@ pub use check::{
 pub use endpoint::EndpointError;
 pub use iam::{IamPolicy, iam_policy};
 pub use options::HttpOptions;
+pub use redact::redact;
 pub use retry::{Retries, RetryBudget};
 pub use settings::HttpSetupError;
+pub use wire::{Classified, classified, known_services};

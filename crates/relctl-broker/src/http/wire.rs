@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::service::{Protocol, Service, host, service};
+use super::service::{Protocol, SERVICES, Service, host, service};
 use crate::{Access, Grants, HttpRequest, Phase};
 
 pub(crate) const CONTENT_TYPE_JSON: &str = "application/x-amz-json-1.1";
@@ -91,6 +91,34 @@ pub(crate) fn verdict(
         });
     }
     Ok(wire)
+}
+
+/// What of a plugin's request goes on the wire, and as which operation it is understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classified {
+    pub service: &'static str,
+    pub operation: String,
+    /// Those that say what the body is; host, date and signature come with sending.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// Classifies a request, whoever may send it: for tests and for tools that show what a plugin does.
+pub fn classified(region: &str, request: &HttpRequest) -> Result<Classified, String> {
+    let wire = classify(region, request).map_err(|refusal| refusal.to_string())?;
+    let content_type = ("content-type".to_owned(), wire.content_type.to_owned());
+    let target = wire.target.map(|target| ("x-amz-target".to_owned(), target));
+    Ok(Classified {
+        service: wire.service.name,
+        operation: wire.operation,
+        headers: [content_type].into_iter().chain(target).collect(),
+        body: wire.body,
+    })
+}
+
+/// The services that can be granted.
+pub fn known_services() -> Vec<&'static str> {
+    SERVICES.iter().map(|service| service.name).collect()
 }
 
 /// The operation that a request is, and its body written anew.
