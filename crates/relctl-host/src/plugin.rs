@@ -264,7 +264,7 @@ impl Provider for Plugin {
             wire,
             chunks,
             |provider, store, subjects| Box::pin(provider.call_probe(store, subjects)),
-            |answer| read_answer(answer, |verdict| Ok(translate::read_verdict(verdict))),
+            |answer| read_answer(answer, |verdict| Ok(translate::read_verdict(&verdict))),
         )
         .await
     }

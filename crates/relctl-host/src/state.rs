@@ -11,6 +11,7 @@ use wasmtime::ResourceLimiter;
 use crate::Limits;
 use crate::bindings::{files, host, http, types};
 use crate::limits::size;
+use crate::wire::sentence;
 
 /// What all calls of a plugin share.
 pub(crate) struct World {
@@ -124,14 +125,14 @@ impl host::Host for State {
             return;
         }
         let end = message.floor_char_boundary(limits.log_line_bytes);
-        let message = message.get(..end).unwrap_or_default();
+        let message = sentence(message.get(..end).unwrap_or_default());
         match level {
             host::Level::Debug => tracing::debug!(plugin, "{message}"),
             host::Level::Info => tracing::info!(plugin, "{message}"),
             host::Level::Warn => tracing::warn!(plugin, "{message}"),
             host::Level::Error => {
                 tracing::error!(plugin, "{message}");
-                self.last_error = Some(message.to_owned());
+                self.last_error = Some(message);
             }
         }
     }

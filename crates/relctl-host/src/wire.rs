@@ -1,6 +1,8 @@
 //! Between the engine's types and the contract's. Answers of guests are not trusted: what is not in
-//! the contract is an error that says why.
+//! the contract is an error that says why, and their sentences lose what looks like a credential:
+//! clouds put into an event or an error whatever somebody once gave them.
 
+use relctl_broker::http::redact;
 use relctl_engine::{Change, StepCall, Subject};
 use relctl_plan::{
     Assessment, Attempt, Diagnostic, Document, Failure, MAX_INTEGER, Map, Outcome, Path, Progress,
@@ -139,8 +141,8 @@ pub(crate) fn read_assessment(assessment: wire::Assessment) -> Result<Assessment
                 sealed: undo.sealed.map(read_document).transpose()?,
             }),
         },
-        risks: assessment.risks.into_iter().map(read_risk).collect(),
-        notes: assessment.notes,
+        risks: assessment.risks.iter().map(read_risk).collect(),
+        notes: assessment.notes.iter().map(|note| sentence(note)).collect(),
         relies_on: assessment
             .relies_on
             .iter()
@@ -154,35 +156,35 @@ pub(crate) fn read_progress(progress: wire::Progress) -> Result<Progress, Malfor
         wire::Progress::Done(document) => Progress::Done(read_known(document)?.into()),
         wire::Progress::Pending(pending) => Progress::Pending {
             token: pending.token,
-            message: pending.message,
+            message: sentence(&pending.message),
             retry_after_ms: pending.retry_after_ms,
         },
     })
 }
 
-pub(crate) fn read_verdict(verdict: wire::Verdict) -> Verdict {
+pub(crate) fn read_verdict(verdict: &wire::Verdict) -> Verdict {
     Verdict {
         outcome: match verdict.outcome {
             wire::Outcome::Pass => Outcome::Pass,
             wire::Outcome::Fail => Outcome::Fail,
             wire::Outcome::Inconclusive => Outcome::Inconclusive,
         },
-        evidence: verdict.evidence,
+        evidence: sentence(&verdict.evidence),
     }
 }
 
 pub(crate) fn read_failure(failure: wire::Failure) -> Result<Failure, Malformed> {
     Ok(match failure {
         wire::Failure::Invalid(diagnostics) => Failure::Invalid(read_diagnostics(diagnostics)?),
-        wire::Failure::Denied(message) => Failure::Denied(message),
-        wire::Failure::Precondition(message) => Failure::Precondition(message),
-        wire::Failure::NotFound(message) => Failure::NotFound(message),
+        wire::Failure::Denied(message) => Failure::Denied(sentence(&message)),
+        wire::Failure::Precondition(message) => Failure::Precondition(sentence(&message)),
+        wire::Failure::NotFound(message) => Failure::NotFound(sentence(&message)),
         wire::Failure::Throttled(wait) => Failure::Throttled(wait),
-        wire::Failure::Unavailable(message) => Failure::Unavailable(message),
+        wire::Failure::Unavailable(message) => Failure::Unavailable(sentence(&message)),
         wire::Failure::Partial((document, message)) => {
-            Failure::Partial { document: read_known(document)?.into(), message }
+            Failure::Partial { document: read_known(document)?.into(), message: sentence(&message) }
         }
-        wire::Failure::Unknown(message) => Failure::Unknown(message),
+        wire::Failure::Unknown(message) => Failure::Unknown(sentence(&message)),
     })
 }
 
@@ -191,12 +193,13 @@ pub(crate) fn read_diagnostics(
 ) -> Result<Vec<Diagnostic>, Malformed> {
     let read = |diagnostic: wire::Diagnostic| {
         let path = read_path(&diagnostic.path)?;
-        Ok(Diagnostic { path, message: diagnostic.message, hint: diagnostic.hint })
+        let hint = diagnostic.hint.as_deref().map(sentence);
+        Ok(Diagnostic { path, message: sentence(&diagnostic.message), hint })
     };
     diagnostics.into_iter().map(read).collect()
 }
 
-fn read_risk(risk: wire::Risk) -> Risk {
+fn read_risk(risk: &wire::Risk) -> Risk {
     Risk {
         severity: match risk.severity {
             wire::Severity::PointOfNoReturn => Severity::PointOfNoReturn,
@@ -204,8 +207,13 @@ fn read_risk(risk: wire::Risk) -> Risk {
             wire::Severity::Downtime => Severity::Downtime,
             wire::Severity::Caution => Severity::Caution,
         },
-        message: risk.message,
+        message: sentence(&risk.message),
     }
+}
+
+/// A guest's sentence, for people and for the journal.
+pub(crate) fn sentence(text: &str) -> String {
+    redact(text, &[])
 }
 
 fn read_path(pointer: &str) -> Result<Path, Malformed> {
