@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use relctl_config::VARIABLE_PREFIX;
 
+use crate::die_at::Death;
 use crate::error::CommandError;
 
 /// What relctl took from the environment, once, at its start. Not `Debug`: it holds credentials.
@@ -26,7 +28,9 @@ pub(crate) struct Environment {
     /// `RELCTL_TEST_NOW`: a fixed time, RFC 3339. Tests only.
     pub test_now: Option<String>,
     /// `RELCTL_TEST_DIE_AT`: the durable write, counted from 1, at which to die. Tests only.
-    pub test_die_at: Option<u64>,
+    pub test_die_at: Option<Death>,
+    /// `RELCTL_TEST_LOCK_TTL_MS`: when a silent holder of a remote lock counts as dead. Tests only.
+    pub test_lock_ttl: Option<Duration>,
     /// `NO_COLOR`, not empty: no colour (no-color.org).
     pub no_color: bool,
     /// `CLICOLOR_FORCE`, neither empty nor `0`: colour even where nobody watches.
@@ -107,6 +111,9 @@ impl Environment {
             ]),
             test_now: text("RELCTL_TEST_NOW"),
             test_die_at: text("RELCTL_TEST_DIE_AT").and_then(|moment| moment.parse().ok()),
+            test_lock_ttl: text("RELCTL_TEST_LOCK_TTL_MS")
+                .and_then(|ms| ms.parse().ok())
+                .map(Duration::from_millis),
             no_color: text("NO_COLOR").is_some(),
             force_color: text("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             ci: text("CI").is_some_and(|value| value != "false"),
@@ -139,6 +146,16 @@ impl Environment {
             identities.push_str(&text);
         }
         Ok(identities)
+    }
+
+    /// The credentials among the variables, which nothing that is written may hold.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        const SECRET: [&str; 4] = ["SECRET", "TOKEN", "KEY", "PASSWORD"];
+        let is_secret =
+            |name: &str| SECRET.iter().any(|word| name.contains(word)) && !name.ends_with("_FILE");
+        let named = self.cloud.iter().filter(|(name, _)| is_secret(name));
+        let identities = self.age_identity.iter().flat_map(|text| text.lines());
+        named.map(|(_, value)| value.as_str()).chain(identities).collect()
     }
 
     /// `$XDG_CACHE_HOME/relctl`: compiled plugins. `None` where there is no home.
@@ -201,6 +218,19 @@ mod tests {
     fn reads_release_variables() {
         let read = environment(&[("RELCTL_VAR_color", "blue"), ("RELCTL_VARIABLE", "no")]);
         assert_eq!(read.vars, BTreeMap::from([("RELCTL_VAR_color".to_owned(), "blue".to_owned())]));
+    }
+
+    #[test]
+    fn knows_which_variables_are_credentials() {
+        let read = environment(&[
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_SESSION_TOKEN", "token"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "file"),
+            ("AWS_REGION", "us-east-1"),
+            ("AZURE_STORAGE_ACCOUNT_KEY", "key"),
+        ]);
+        assert_eq!(read.secrets(), ["id", "secret", "token", "key"]);
     }
 
     #[test]

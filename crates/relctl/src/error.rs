@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
+use relctl_broker::http::redact;
 use relctl_config::Diagnostics;
 use relctl_engine::{EngineError, LedgerError, LedgerErrorKind, ProviderError, Refusal};
 use relctl_host::LoadError;
@@ -113,6 +114,20 @@ impl CommandError {
             source = cause.source();
         }
         taken
+    }
+
+    /// Without credentials: what a store or a cloud answers may repeat the request that it got.
+    /// Mistakes in the release file are masked where they are found.
+    #[must_use]
+    pub(crate) fn redacted(self, secrets: &[&str]) -> Self {
+        let all = |texts: Vec<String>| texts.iter().map(|text| redact(text, secrets)).collect();
+        Self {
+            message: redact(&self.message, secrets),
+            details: all(self.details),
+            causes: all(self.causes),
+            hints: all(self.hints),
+            ..self
+        }
     }
 
     #[must_use]

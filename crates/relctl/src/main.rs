@@ -15,6 +15,7 @@ mod error;
 mod exit;
 mod history;
 mod loading;
+mod log;
 mod operation;
 mod place;
 mod plan_file;
@@ -61,8 +62,8 @@ fn main() -> ExitCode {
     let environment = Environment::read();
     let ui = Arc::new(Ui::new(&cli.global, &environment));
     match environment.test_die_at {
-        Some(moment) => die_at::listen(moment),
-        None => log_to_stderr(cli.global.verbose, environment.log.as_deref(), &ui),
+        Some(death) => die_at::listen(death),
+        None => log_to_stderr(cli.global.verbose, &environment, &ui),
     }
     let session = Session::new(cli.global, environment, Arc::clone(&ui), cli.command.name());
     // A crash after something began must not look like one that changed nothing.
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
-            let error = session.complete(error);
+            let error = session.complete(error).redacted(&session.env.secrets());
             if error.kind != ErrorKind::BrokenPipe {
                 ui.error(&error);
                 session.report_error(&error);
@@ -105,7 +106,7 @@ fn crashed(has_begun: bool) -> CommandError {
     if has_begun { error.hint("see how far it came: relctl status") } else { error }
 }
 
-fn log_to_stderr(verbose: u8, wanted: Option<&str>, ui: &Ui) {
+fn log_to_stderr(verbose: u8, environment: &Environment, ui: &Ui) {
     let default = match verbose {
         0 => "off",
         1 => "relctl=info",
@@ -113,7 +114,7 @@ fn log_to_stderr(verbose: u8, wanted: Option<&str>, ui: &Ui) {
         _ => "trace",
     };
     // All our crates are named `relctl…`, and a filter's target is a prefix.
-    let filter = match wanted.map(EnvFilter::try_new) {
+    let filter = match environment.log.as_deref().map(EnvFilter::try_new) {
         Some(Ok(filter)) => filter,
         Some(Err(error)) => {
             ui.warn(&format!("RELCTL_LOG is not a log filter: {error}"));
@@ -123,7 +124,7 @@ fn log_to_stderr(verbose: u8, wanted: Option<&str>, ui: &Ui) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log::writer(environment))
         .with_ansi(ui.message_style().color)
         .init();
 }

@@ -1,6 +1,7 @@
 //! Which ledger is meant, and opening it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use relctl_config::{Draft, LockFile};
 use relctl_engine::{LedgerError, LedgerErrorKind};
@@ -22,6 +23,7 @@ pub(crate) struct Place {
     /// For whom the release file wants it encrypted, and who reads.
     pub keys: Keys,
     seen_heads: Option<PathBuf>,
+    timing: Timing,
 }
 
 impl Place {
@@ -138,6 +140,7 @@ impl Place {
             },
             keys: Keys::parse(&named.recipients, &session.env.identities()?)?,
             seen_heads: session.env.state_dir().map(|folder| folder.join("heads")),
+            timing: timing(session.env.test_lock_ttl),
         })
     }
 
@@ -147,7 +150,7 @@ impl Place {
             place: self.place.clone(),
             expected_lineage: self.lineage.clone(),
             seen_heads: self.seen_heads.clone(),
-            timing: Timing::default(),
+            timing: self.timing,
         };
         let opened = LedgerStore::open_with(options, self.keys.clone()).await;
         opened.map(LedgerStore::watching_holders).map_err(|error| match &self.lineage {
@@ -197,6 +200,11 @@ fn ambiguous(
     } else {
         error.hint("name one with `--release` and `-e`")
     }
+}
+
+/// How long a silent holder is waited for; tests cannot wait half a minute.
+fn timing(ttl: Option<Duration>) -> Timing {
+    ttl.map_or_else(Timing::default, |ttl| Timing { ttl, poll: ttl / 10 })
 }
 
 /// As a person would choose each.
