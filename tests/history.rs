@@ -75,6 +75,7 @@ fn log_lists_the_newest_first() {
     #2  v1.1.0  applied, verified  2026-11-22T10:00:00Z  ada  [short]  in force
         new
     ----- stderr
+    1 older: relctl log -n 2
     ");
     let log = site.relctl("log --json").success().json();
     assert_eq!(log["entries"][0]["version"], "v1.1.0");

@@ -42,13 +42,15 @@ pub enum Match {
 impl LedgerStore {
     /// The newest `limit` entries, newest first.
     pub async fn history(&self, limit: usize) -> Result<Vec<Row>, LedgerError> {
-        let mut chain = self.chain().await?;
-        let mut rows = Vec::new();
-        while rows.len() < limit {
-            let Some(row) = chain.next().await? else { break };
-            rows.push(row);
+        self.chain().await?.take(limit).await
+    }
+
+    /// As [`LedgerStore::history`], of the ledger as it was when it was opened: a request less.
+    pub async fn history_as_opened(&self, limit: usize) -> Result<Vec<Row>, LedgerError> {
+        match &self.opened {
+            Some(head) => Chain::from_head(self.backend.as_ref(), head).take(limit).await,
+            None => self.history(limit).await,
         }
-        Ok(rows)
     }
 
     /// The entry with this serial.
@@ -108,6 +110,15 @@ impl<'a> Chain<'a> {
     pub(crate) fn from_head(backend: &'a dyn Backend, head: &Head) -> Self {
         let next = head.entry.clone().map(|digest| (digest, head.serial));
         Self { backend, lineage: head.lineage.clone(), next, page: None }
+    }
+
+    async fn take(mut self, limit: usize) -> Result<Vec<Row>, LedgerError> {
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            let Some(row) = self.next().await? else { break };
+            rows.push(row);
+        }
+        Ok(rows)
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Row>, LedgerError> {

@@ -128,6 +128,8 @@ pub struct LedgerStore {
     pub(crate) writes_for: Vec<String>,
     /// For whom it was encrypted when it was opened.
     recipients: Vec<String>,
+    /// HEAD when it was opened; `None` until then.
+    pub(crate) opened: Option<Head>,
     pub(crate) identity: Identity,
     pub(crate) memory: Option<Memory>,
     pub(crate) timing: Timing,
@@ -187,6 +189,7 @@ impl LedgerStore {
             keys,
             writes_for,
             recipients,
+            opened: None,
             identity,
             memory,
             timing,
@@ -196,8 +199,8 @@ impl LedgerStore {
         };
         let (stored, _) = store.read_head().await?;
         // From now on it must stay this one.
-        store.identity.lineage = Some(stored.head.lineage);
-        store.in_force = stored.head.entry;
+        store.identity.lineage = Some(stored.head.lineage.clone());
+        store.in_force.clone_from(&stored.head.entry);
         if store.writes_for.is_empty() && !stored.recipients.is_empty() {
             // Whoever comes without a release file writes for those that it was encrypted for.
             let keys = store.keys.for_recipients(&stored.recipients)?;
@@ -205,6 +208,7 @@ impl LedgerStore {
             store.writes_for.clone_from(&stored.recipients);
         }
         store.recipients = stored.recipients;
+        store.opened = Some(stored.head);
         Ok(store)
     }
 

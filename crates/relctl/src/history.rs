@@ -38,7 +38,7 @@ pub(crate) async fn in_force(ledger: &LedgerStore) -> Result<Option<Item>, Comma
 }
 
 /// The newest of these that succeeded.
-pub(crate) fn succeeded(entries: &[Item]) -> Option<&Item> {
+fn succeeded(entries: &[Item]) -> Option<&Item> {
     entries.iter().find(|(_, entry)| entry.outcome == EntryOutcome::Succeeded)
 }
 
