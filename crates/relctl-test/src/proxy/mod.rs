@@ -41,6 +41,8 @@ pub struct ProxiedCall {
     pub operation: String,
     /// How many of this operation there were with it, from 1.
     pub nth: usize,
+    /// Whether it is meant to change something: everything that is not read by its name.
+    pub writes: bool,
     pub body: String,
     /// When it arrived, since the proxy started.
     pub begun: Duration,
@@ -82,6 +84,19 @@ pub fn rounds(calls: &[ProxiedCall]) -> usize {
 }
 
 type Gate = Box<dyn Fn(&ProxiedCall) -> Option<Reply> + Send + Sync>;
+/// What becomes of one call.
+pub enum Interference {
+    /// Nothing is done to it, but for the rules of its operation.
+    Pass,
+    /// It is answered without asking the endpoint.
+    Answer(Reply),
+    /// It is neither carried out nor answered.
+    Reset,
+    /// It is carried out, then this happens, and it is not answered.
+    Lose(Box<dyn FnOnce() + Send>),
+}
+
+type Interfere = Box<dyn Fn(&ProxiedCall) -> Interference + Send + Sync>;
 type Answer = Box<dyn Fn(&ProxiedCall) -> Reply + Send + Sync>;
 type Rewrite = Box<dyn Fn(&ProxiedCall, &mut Reply) + Send + Sync>;
 
@@ -105,10 +120,21 @@ enum Rule {
 pub struct ProxyRules {
     delay: Duration,
     gate: Option<Gate>,
+    interfere: Option<Interfere>,
     rules: BTreeMap<String, Vec<Rule>>,
 }
 
 impl ProxyRules {
+    /// Asks for each call, in the order in which they arrive, what becomes of it.
+    #[must_use]
+    pub fn interfere(
+        mut self,
+        interfere: impl Fn(&ProxiedCall) -> Interference + Send + Sync + 'static,
+    ) -> Self {
+        self.interfere = Some(Box::new(interfere));
+        self
+    }
+
     /// Adds so much to every call.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
@@ -260,6 +286,7 @@ impl Inner {
         let mut calls = self.calls();
         let call = ProxiedCall {
             service: request.service(),
+            writes: !wire::is_read(&operation),
             nth: 1 + calls.iter().filter(|call| call.operation == operation).count(),
             operation,
             body: String::from_utf8_lossy(&request.body).into_owned(),
@@ -276,6 +303,23 @@ impl Inner {
         if let Some(reply) = self.rules.gate.as_ref().and_then(|gate| gate(call)) {
             return Ok(Some(reply));
         }
+        match self.rules.interfere.as_ref().map(|interfere| interfere(call)) {
+            None | Some(Interference::Pass) => self.reply_by_rules(request, call),
+            Some(Interference::Answer(reply)) => Ok(Some(reply)),
+            Some(Interference::Reset) => Ok(None),
+            Some(Interference::Lose(then)) => {
+                self.reply_by_rules(request, call)?;
+                then();
+                Ok(None)
+            }
+        }
+    }
+
+    fn reply_by_rules(
+        &self,
+        request: &wire::Request,
+        call: &ProxiedCall,
+    ) -> io::Result<Option<Reply>> {
         let rules = self.rules.rules.get(&call.operation).map_or(&[] as &[Rule], Vec::as_slice);
         if rules.iter().any(|rule| matches!(rule, Rule::Reset { nth } if *nth == call.nth)) {
             return Ok(None);
@@ -372,6 +416,7 @@ mod tests {
             service: String::new(),
             operation: String::new(),
             nth: 1,
+            writes: false,
             body: String::new(),
             begun: Duration::from_millis(begun),
             ended: ended.map(Duration::from_millis),
@@ -382,6 +427,30 @@ mod tests {
         // One long call beside three short ones that follow each other.
         let calls = [call(0, Some(90)), call(0, Some(10)), call(10, Some(20)), call(25, Some(30))];
         assert_eq!(rounds(&calls), 3);
+    }
+
+    #[test]
+    fn a_call_is_interfered_with() {
+        let (told, heard) = std::sync::mpsc::channel();
+        let proxy = ProxyRules::default()
+            .interfere(move |call| match call.operation.as_str() {
+                "UpdateService" if call.writes => {
+                    let told = told.clone();
+                    Interference::Lose(Box::new(move || told.send("done").unwrap()))
+                }
+                "RunTask" => Interference::Reset,
+                "ListClusters" if !call.writes => {
+                    Interference::Answer(Reply::json(503, &json!({"busy": true})))
+                }
+                _ => Interference::Pass,
+            })
+            .before(&endpoint())
+            .unwrap();
+        assert_eq!(send(&proxy, "UpdateService"), "");
+        assert_eq!(heard.recv(), Ok("done"));
+        assert_eq!(send(&proxy, "RunTask"), "");
+        assert!(send(&proxy, "ListClusters").starts_with("HTTP/1.1 503"));
+        assert!(send(&proxy, "StopTask").ends_with(r#"{"seen":2}"#));
     }
 
     #[test]

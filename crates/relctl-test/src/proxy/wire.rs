@@ -99,6 +99,13 @@ fn write(
     stream.write_all(&bytes)
 }
 
+/// Whether an operation only reads, by its name: AWS's or a method and a path.
+pub(super) fn is_read(operation: &str) -> bool {
+    ["Describe", "Filter", "Get", "List", "GET ", "HEAD "]
+        .iter()
+        .any(|read| operation.starts_with(read))
+}
+
 impl Request {
     pub(super) fn read(stream: &mut TcpStream) -> io::Result<Self> {
         let Message { start, headers, body } = Message::read(stream, false)?;
