@@ -1,25 +1,27 @@
 //! The production release of `examples/healthflow`, on moto: plan, apply, plan, a new version, a
 //! deregistered revision, revert.
 
+use std::process::Command;
+
 use relctl_test::proxy::{Proxy, ProxyRules, Reply};
 use serde_json::{Value, json};
 
 use crate::environment::{Output, TestEnvironment};
-use crate::moto::{Moto, ecs};
+use crate::moto::{Moto, ecs, elements};
 
 const CLUSTER: &str = "healthflow-production-cluster";
 const SERVICE: &str = "healthflow-backend-service";
 
 /// Production as a team has it, on a moto of this test's own.
-struct Production {
-    moto: Moto,
+pub(crate) struct Production {
+    pub(crate) moto: Moto,
     /// The API of whatever version runs.
     api: Proxy,
-    environment: TestEnvironment,
+    pub(crate) environment: TestEnvironment,
 }
 
 impl Production {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let moto = Moto::start();
         let port = moto.port();
         let api = ProxyRules::default()
@@ -52,18 +54,29 @@ impl Production {
     }
 
     fn relctl(&self, arguments: &str) -> Output {
+        self.environment.run(&mut self.command(arguments, &self.moto.url()))
+    }
+
+    /// `relctl` with these arguments, for which AWS is at `endpoint`; not yet started.
+    pub(crate) fn command(&self, arguments: &str, endpoint: &str) -> Command {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
         let mut command = self.environment.command(&arguments);
         command
-            .env("AWS_ENDPOINT_URL", self.moto.url())
+            .env("AWS_ENDPOINT_URL", endpoint)
             .env("RELCTL_VAR_api_url", self.api.url())
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test");
-        self.environment.run(&mut command)
+        command
+    }
+
+    /// How many snapshots relctl took.
+    pub(crate) fn snapshots(&self) -> usize {
+        let snapshots = self.moto.rds("Action=DescribeDBSnapshots&SnapshotType=manual");
+        elements(&snapshots, "DBSnapshotIdentifier").len()
     }
 
     /// The image that production runs, and the number of the revision.
-    fn runs(&self) -> (String, u64) {
+    pub(crate) fn runs(&self) -> (String, u64) {
         runs(self.moto.port())
     }
 }

@@ -46,6 +46,7 @@ mod refusals;
 mod remote;
 mod requirements;
 mod resolving;
+mod secrets;
 mod site;
 mod unsaved;
 

@@ -61,6 +61,11 @@ pub(crate) fn bump(environment: &TestEnvironment) {
     environment.edit("release.toml", "version = \"v1.0.0\"", "version = \"v1.1.0\"");
 }
 
+/// Writes another version over v1.1.0.
+pub(crate) fn bump_to(environment: &TestEnvironment, version: &str) {
+    environment.edit("release.toml", "v1.1.0", version);
+}
+
 /// A folder with the release and a plugin of its own, `mine.wasm`, that is nowhere else; not
 /// initialised.
 pub(crate) fn with_own_plugin() -> TestEnvironment {
