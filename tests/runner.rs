@@ -26,6 +26,7 @@ mod bucket;
 mod checks;
 mod cycle;
 mod deaths;
+mod documents;
 mod encryption;
 mod environment;
 mod examples;

@@ -71,9 +71,10 @@ impl Files {
         root.create_dir_all(APPENDS).map_err(failed)?;
         let records = root.open_dir(APPENDS).map_err(failed)?;
         let Some(_across_processes) = lock(&records, call.deadline).map_err(failed)? else {
-            return Err(FileError::Unavailable(format!(
-                "cannot append to `{path}`: another process has held `{APPENDS}/lock` for {} s; \
-                 nothing was appended. Is a relctl stopped there?",
+            // Whoever holds it may be about to append just this: a step that was taken over.
+            return Err(FileError::Unknown(format!(
+                "cannot tell whether this was appended to `{path}`: another process has held \
+                 `{APPENDS}/lock` for {} s; is a relctl stopped there?",
                 PATIENCE.as_secs()
             )));
         };

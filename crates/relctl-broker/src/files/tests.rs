@@ -303,7 +303,7 @@ fn a_process_that_is_stopped_is_not_waited_for_without_end() {
         CallContext { deadline: Instant::now() + Duration::from_millis(50), ..call(Phase::Apply) };
     let refused = files.append(&soon, "log", b"2\n", "other");
     assert!(
-        matches!(&refused, Err(FileError::Unavailable(why)) if why.contains("appends/lock")),
+        matches!(&refused, Err(FileError::Unknown(why)) if why.contains("appends/lock")),
         "{refused:?}"
     );
     lock.unlock().unwrap();
