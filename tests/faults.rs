@@ -143,7 +143,10 @@ fn an_unreliable_cloud_costs_time_and_nothing_else() {
         loop {
             attempt += 1;
             runs += 1;
-            let proxy = unreliable_cloud(&production.moto.url(), seed * 1000 + u64::try_from(attempt).unwrap());
+            let proxy = unreliable_cloud(
+                &production.moto.url(),
+                seed * 1000 + u64::try_from(attempt).unwrap(),
+            );
             let open = production
                 .environment
                 .read("state/healthflow/production/HEAD")
