@@ -274,7 +274,10 @@ fn a_holder_that_slept_writes_nothing() {
             ("2026-11-22T09:45:00Z", "2026-11-22T10:15:00Z"),
         ];
         let (asleep, awake) = clocks[round % 2];
-        let sleeper = command("apply plan.json", asleep).spawn().unwrap();
+        // Another machine: what it could not record is kept there.
+        let elsewhere = shared.site.root().join("home/elsewhere");
+        let mut sleeper = command("apply plan.json", asleep);
+        let sleeper = sleeper.env("XDG_STATE_HOME", elsewhere).spawn().unwrap();
         let lines_so_far = || {
             std::fs::read_to_string(shared.site.path("www/log")).unwrap_or_default().lines().count()
         };
