@@ -480,13 +480,15 @@ fn the_ledger_is_damaged() {
 
     hint: restore this file from a copy; nothing was changed
     ");
-    assert_snapshot!(site.relctl("log"), @"
+    assert_snapshot!(site.relctl("ledger verify"), @"
     exit code: 1
     ----- stdout
     ----- stderr
-    error: `state/site/default/entries/[sha256].json` is damaged: its content does not match the digest in its name
+    error: `state/site/default/` is not sound: 1 thing(s) are not what was written
+           `state/site/default/entries/[sha256].json` is damaged: its content does not match the digest in its name
 
-    hint: restore this file from a copy; nothing was changed
+    hint: restore what is named from a copy, then verify again
+    hint: apply and revert refuse what cannot be trusted; what is sound can be read
     ");
 }
 
@@ -571,7 +573,7 @@ fn the_root_cannot_be_written() {
     let site = site::released();
     site::bump(&site);
     forbid_writing(&site, "www");
-    assert_snapshot!(site.run(&mut unprivileged(&site, &["apply", "--auto-approve"])), @"
+    assert_snapshot!(site.run(&mut unprivileged(&site, &["apply", "--auto-approve", "--parallelism=1"])), @"
     exit code: 9
     ----- stdout
     site v1.1.0                                                            in force: v1.0.0 #1, verified

@@ -320,9 +320,10 @@ impl<'a> Executor<'a> {
         let mut undecided = Vec::new();
         let mut parked = false;
         let mut running = FuturesUnordered::new();
+        crew.halted.store(failed, Ordering::SeqCst);
         loop {
             let halted = failed || parked || broken.is_some() || !undecided.is_empty();
-            crew.halted.store(halted, Ordering::SeqCst);
+            crew.halted.fetch_or(halted, Ordering::SeqCst);
             let stop = crew.is_stopping();
             while running.len() < crew.options.parallelism.max(1) * WRITTEN_AHEAD {
                 let job = match begun.pop() {

@@ -197,14 +197,20 @@ impl Crew<'_> {
         let started_again = attempt == Attempt::Again;
         self.observer.event(&Event::StepStarted { step: step.id.clone(), again: started_again });
         let followed = self.follow(&step.plugin, &call, job.poll.clone(), started).await;
-        drop(slot);
         let Some(result) = followed? else {
             self.observer.event(&Event::StepParked { step: step.id.clone() });
             return Ok(Worked::Parked);
         };
-        match result.and_then(|document| self.agree(step, &desired, document)) {
+        let result = result.and_then(|document| self.agree(step, &desired, document));
+        let to_settle = matches!(result, Err(Failure::Unknown(_)) if again || job.anew);
+        if result.is_err() && !to_settle {
+            // Before the slot is free: whoever waits for it is not to start any more.
+            self.halted.store(true, Ordering::SeqCst);
+        }
+        drop(slot);
+        match result {
             Ok(document) => self.finish(&job, desired, run_key, document, started).await,
-            Err(Failure::Unknown(why)) if again || job.anew => {
+            Err(Failure::Unknown(why)) if to_settle => {
                 self.settle(&job, desired, run_key, why, started).await
             }
             Err(failure) => self.fail(&job, desired, run_key, failure, started).await,

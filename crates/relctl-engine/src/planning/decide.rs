@@ -422,7 +422,8 @@ fn own(
         releases.extend(back.releases.iter().cloned());
         for (path, wrote) in &back.only_if {
             // An object that is gone has nothing that someone else could have changed.
-            if observed.is_some_and(|map| value_at(map, path) != wrote.as_ref()) {
+            let is_as_written = |map: &Map| full(value_at(map, path)) == full(wrote.as_ref());
+            if observed.is_some_and(|map| !is_as_written(map)) {
                 desired = without(&desired, |other| other == path);
                 releases.remove(path);
                 notes.push(format!("{path} was changed by someone else since and stays as it is"));
@@ -459,6 +460,15 @@ fn own(
     };
     releases.extend(declared.iter().filter(|path| lifecycle.is_external(path)).cloned());
     Ownership { desired, releases, before, notes }
+}
+
+/// The value, unless it holds nothing: what was owned as empty may be read back as absent.
+fn full(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|value| match value {
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    })
 }
 
 /// Whether some declared path lies on, above or below `path`.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relctl_plan::{
-    Address, Before, EntryKind, Path, Plan, Recorded, Retained, Role, Snapshot, Step, Undo, Value,
-    Verb, owned_paths,
+    Address, Before, EntryKind, Path, Plan, Recorded, Reference, Retained, Role, Snapshot, Step,
+    Undo, Value, Verb, owned_paths,
 };
 
 use super::target::History;
@@ -25,6 +25,8 @@ pub(super) struct OwnedField {
     pub(super) is_ours: bool,
     /// Whether the entry before the one that is being added owned it.
     pub(super) was_owned: bool,
+    /// The serial of the first of these entries.
+    pub(super) first: u64,
 }
 
 /// An object that some entry after the target managed.
@@ -84,6 +86,16 @@ impl Since {
             .iter()
             .map(|retained| (Key::of(&retained.address, &retained.recorded), retained))
             .collect();
+        for (key, Retained { recorded, .. }) in &retained {
+            let fields = self.objects.get_mut(key).into_iter().flat_map(|t| &mut t.fields);
+            for (path, field) in fields {
+                // A value that a reference gave stays a reference: its object may be made anew.
+                if matches!(&field.before, Before::Value(v) if value_at(&recorded.observed, path) == Some(v))
+                {
+                    field.before = retained_value(target, recorded, path);
+                }
+            }
+        }
         for (_, entry) in history.entries.iter().filter(|(_, entry)| entry.serial > serial) {
             if retained.is_empty() {
                 break;
@@ -97,13 +109,14 @@ impl Since {
                 let kind = kind_of(context, &recorded.plugin, address)?;
                 let touched = self.objects.entry(key).or_default();
                 for path in owned_paths(&recorded.desired, &kind.fields) {
-                    let before = retained_value(recorded, &path);
+                    let before = retained_value(target, recorded, &path);
                     let new = || OwnedField {
                         before: Before::Absent,
                         wrote: None,
                         owned_now: false,
                         is_ours: false,
                         was_owned: false,
+                        first: entry.serial,
                     };
                     touched.fields.entry(path).or_insert_with(new).before = before;
                 }
@@ -119,23 +132,7 @@ impl Since {
             let key = Key::of(&retained.address, &retained.recorded);
             let Some(step) = revert.steps.get(&key).filter(|step| !step.managed) else { continue };
             let touched = self.objects.entry(key).or_default();
-            for change in step.changes.iter().filter(|change| !change.unknown) {
-                let wrote = change.after.clone();
-                match touched.fields.get_mut(&change.path) {
-                    Some(field) => field.wrote = wrote,
-                    None => {
-                        let before = change.before.clone().map_or(Before::Absent, Before::Value);
-                        let field = OwnedField {
-                            before,
-                            wrote,
-                            owned_now: false,
-                            is_ours: false,
-                            was_owned: false,
-                        };
-                        touched.fields.insert(change.path.clone(), field);
-                    }
-                }
-            }
+            touched.add_changes(step, (&retained.recorded, serial), |_| true);
             touched.last = Some((retained.address.clone(), retained.recorded.clone()));
         }
     }
@@ -177,10 +174,15 @@ impl Since {
                                 owned_now: true,
                                 is_ours,
                                 was_owned: false,
+                                first: serial,
                             },
                         );
                     }
                 }
+            }
+            if let Some(step) = step {
+                // What the revert put back without owning it.
+                touched.add_changes(step, (recorded, serial), |path| step.releases.contains(path));
             }
             // It left the file while the object stayed: then it was removed.
             let leaves =
@@ -203,12 +205,68 @@ impl Since {
     }
 }
 
+impl Touched {
+    /// Adds what a step of a revert wrote into these fields, which it does not own afterwards.
+    /// `recorded`: the object after it, of the entry `serial`.
+    fn add_changes(
+        &mut self,
+        step: &Step,
+        (recorded, serial): (&Recorded, u64),
+        is_wanted: impl Fn(&Path) -> bool,
+    ) {
+        for change in step.changes.iter().filter(|change| is_wanted(&change.path)) {
+            let wrote = if change.unknown {
+                value_at(&recorded.observed, &change.path).cloned()
+            } else {
+                change.after.clone()
+            };
+            match self.fields.get_mut(&change.path) {
+                Some(field) => field.wrote = wrote,
+                None => {
+                    let before = change.before.clone().map_or(Before::Absent, Before::Value);
+                    let field = OwnedField {
+                        before,
+                        wrote,
+                        owned_now: false,
+                        is_ours: false,
+                        was_owned: false,
+                        first: serial,
+                    };
+                    self.fields.insert(change.path.clone(), field);
+                }
+            }
+        }
+    }
+}
+
 /// What a field of an object held when it was retained.
-fn retained_value(recorded: &Recorded, path: &Path) -> Before {
+fn retained_value(target: &Snapshot, recorded: &Recorded, path: &Path) -> Before {
     let Some(value) = value_at(&recorded.observed, path).cloned() else { return Before::Absent };
     match recorded.inputs.reference_at(path) {
-        Some(reference) => Before::Reference { reference: format!("${{{reference}}}"), value },
+        Some(reference) => {
+            let reference = in_target(target, reference, &value);
+            Before::Reference { reference: format!("${{{reference}}}"), value }
+        }
         None => Before::Value(value),
+    }
+}
+
+/// The reference under the name that its object had in the target: it may have been renamed after
+/// what refers to it was last declared. It is known by the value that it gave.
+fn in_target(target: &Snapshot, reference: Reference, value: &Value) -> Reference {
+    let retained = target.retained.iter().map(|r| (&r.address, &r.recorded));
+    let known = || target.objects.iter().chain(retained.clone());
+    if known().any(|(address, _)| *address == reference.address) {
+        return reference;
+    }
+    let kind = (reference.address.role(), reference.address.kind());
+    let renamed = known().find(|(address, recorded)| {
+        (address.role(), address.kind()) == kind
+            && value_at(&recorded.observed, &reference.attribute) == Some(value)
+    });
+    match renamed {
+        Some((address, _)) => Reference { address: address.clone(), ..reference },
+        None => reference,
     }
 }
 

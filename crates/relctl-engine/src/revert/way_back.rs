@@ -205,7 +205,14 @@ fn untangled(touched: &BTreeMap<Path, OwnedField>, schema: &Field) -> BTreeMap<P
             .any(|(other, whole)| whole.owned_now && other != path && other.contains(path));
         if !is_whole || field.owned_now {
             let owned_now = field.owned_now || in_owned;
-            apart.insert(path.clone(), OwnedField { owned_now, ..field.clone() });
+            // Owned as a part of the whole first: then it was what it was in there.
+            let whole = touched.iter().filter(|(other, whole)| {
+                other != &path && other.contains(path) && whole.first < field.first
+            });
+            let before = whole
+                .min_by_key(|(_, whole)| whole.first)
+                .map_or_else(|| field.before.clone(), |(other, whole)| part_of(other, whole, path));
+            apart.insert(path.clone(), OwnedField { before, owned_now, ..field.clone() });
             continue;
         }
         let Before::Value(value) = &field.before else { continue };
@@ -221,6 +228,17 @@ fn untangled(touched: &BTreeMap<Path, OwnedField>, schema: &Field) -> BTreeMap<P
         }
     }
     apart
+}
+
+/// What was at `path` before `whole`, which lies above it, was owned.
+fn part_of(above: &Path, whole: &OwnedField, path: &Path) -> Before {
+    let below: Path = path.segments().skip(above.segments().len()).collect();
+    match &whole.before {
+        Before::Value(Value::Object(map)) => {
+            value_at(map, &below).cloned().map_or(Before::Absent, Before::Value)
+        }
+        _ => Before::Absent,
+    }
 }
 
 /// The parts of a field that the target does not own itself.

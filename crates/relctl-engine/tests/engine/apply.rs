@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use relctl_engine::{EngineError, Interrupter, Observer, Refusal, ResumeMode, Silent, apply};
+use relctl_engine::{
+    ApplyOptions, EngineError, Interrupter, Observer, Refusal, ResumeMode, Silent, apply,
+};
 use relctl_plan::{Digest, EntryOutcome, Event, Failure, Outcome, Path, Plan};
 use relctl_test::MemoryProvider;
 use serde_json::json;
@@ -140,6 +142,24 @@ async fn a_failure_holds_what_comes_after_and_the_next_plan_takes_it_up() {
     assert!(site.cloud.effects().is_empty());
     let report = site.release(&wanted).await;
     assert_eq!(report.verified, Some(true));
+}
+
+#[tokio::test]
+async fn after_a_failure_nothing_starts_that_waited_for_its_turn() {
+    let site = Site::new();
+    let things = ["a", "b", "c"]
+        .map(|name| (format!("resource.mem_thing.{name}"), json!({ "name": name, "size": 1 })));
+    let wanted = release("v1", serde_json::Value::Object(things.into_iter().collect()));
+    let plan = site.plan(&wanted).await.unwrap();
+    for name in ["a", "b", "c"] {
+        let address = format!("resource.mem_thing.{name}");
+        site.cloud.fail(&address, Failure::Unavailable("no room".to_owned()));
+    }
+    let (_keep, interrupt) = Interrupter::new();
+    let one_by_one = ApplyOptions { parallelism: 1, ..options() };
+    let report = apply(site.context(), &plan, &one_by_one, &Silent, interrupt).await.unwrap();
+    assert_eq!((report.failed.len(), report.held.len()), (1, 2), "{report:?}");
+    assert!(site.cloud.effects().is_empty());
 }
 
 #[tokio::test]

@@ -47,6 +47,16 @@ fn things(most: usize) -> impl Strategy<Value = BTreeMap<u8, Thing>> {
     prop::collection::btree_map(0..40_u8, thing(), 0..most)
 }
 
+/// Things that keep their addresses over all releases.
+fn unrenamed(most: usize) -> impl Strategy<Value = BTreeMap<u8, Thing>> {
+    things(most).prop_map(|mut things| {
+        for thing in things.values_mut() {
+            thing.label = 0;
+        }
+        things
+    })
+}
+
 fn address(name: u8, thing: &Thing) -> String {
     format!("resource.mem_thing.n{name}_{}", thing.label)
 }
@@ -292,11 +302,13 @@ proptest! {
         });
     }
 
-    /// Releases and reverts in any order: each revert brings back what its target left.
+    /// Releases and reverts in any order: each revert brings back what its target left. Without new
+    /// names: what a revert deleted, and a later release made anew under another name, goes back
+    /// without what referred to it by the old one.
     #[test]
     fn reverts_of_reverts_bring_back_what_their_targets_left(
         existing in things(5),
-        ways in prop::collection::vec((things(8), prop::option::of(any::<prop::sample::Index>())), 2..8),
+        ways in prop::collection::vec((unrenamed(8), prop::option::of(any::<prop::sample::Index>())), 2..8),
     ) {
         run(async {
             let site = Site::new();
