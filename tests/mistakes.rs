@@ -606,17 +606,15 @@ fn the_root_cannot_be_written() {
     1 to create, 1 to update, 1 to run, 1 check, 1 record only.  plan [short]…
     FAILED: site v1.1.0
       1 ▶ run action.local_append.migrate FAILED: cannot append to `migrations.log`: Permission denied (os error 13)
-      2 + create resource.local_file.index FAILED: cannot make the folder of `v1.1.0/index.html`: Permission denied (os error 13)
       done      no step
-      held      1 step: 3, not started
+      held      2 steps: 2, 3, not started
       entry     #2 [sha256]
       go back   relctl revert
     ----- stderr
     site v1.1.0: 4 steps, plan [short]
     1 ▶ run action.local_append.migrate started
-    2 + create resource.local_file.index started
     1 ▶ run action.local_append.migrate FAILED after [time]: cannot append to `migrations.log`: Permission denied (os error 13)
-    2 + create resource.local_file.index FAILED after [time]: cannot make the folder of `v1.1.0/index.html`: Permission denied (os error 13)
+    2 + create resource.local_file.index held: not started
     3 ~ update resource.local_link.current held: not started
     entry #2 [short]: FAILED, NOT verified
     ");
