@@ -1,47 +1,79 @@
 //! What credentials look like, wherever they stand.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use regex::Regex;
 
-/// What it is, and its pattern; the first group, where there is one, is the credential.
-const SHAPES: [(&str, &str); 19] = [
-    ("an AWS access key", r"\b((?:AKIA|ASIA)[A-Z0-9]{16})\b"),
-    ("a GitHub token", r"\b(gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})"),
-    ("a GitLab token", r"\b(gl(?:pat|ptt|dt|rt)-[A-Za-z0-9_-]{20,})"),
-    ("a Slack token", r"\b(xox[abeoprs]-[A-Za-z0-9-]{10,})"),
-    ("a Slack webhook", r"(hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9_/-]{20,})"),
-    ("a Stripe key", r"\b([rs]k_(?:live|test)_[A-Za-z0-9]{16,})"),
-    ("a Google API key", r"\b(AIza[A-Za-z0-9_-]{35})"),
-    ("an npm token", r"\b(npm_[A-Za-z0-9]{36})\b"),
-    ("a PyPI token", r"\b(pypi-AgE[A-Za-z0-9_-]{40,})"),
-    ("a SendGrid key", r"\b(SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})"),
-    ("a Vault token", r"\b(hv[sb]\.[A-Za-z0-9_-]{24,})"),
-    ("an API key", r"\b(sk-(?:ant|proj)-[A-Za-z0-9_-]{20,}|dop_v1_[a-f0-9]{64}|hf_[A-Za-z]{34})\b"),
-    ("an age identity", r"(AGE-SECRET-KEY-1[0-9A-Z]{50,})"),
-    ("a signed token", r"\b(eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"),
-    ("a private key", r"(-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----)"),
-    ("a URL with a password", r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:([^/\s@${}<>*%]+)@"),
+/// What it is, what some of must stand in the text in whatever case, and its pattern, whose first
+/// group is the credential.
+const SHAPES: [(&str, &[&str], &str); 19] = [
+    ("an AWS access key", &["akia", "asia"], r"\b((?:AKIA|ASIA)[A-Z0-9]{16})\b"),
+    (
+        "a GitHub token",
+        &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"],
+        r"\b(gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})",
+    ),
+    (
+        "a GitLab token",
+        &["glpat-", "glptt-", "gldt-", "glrt-"],
+        r"\b(gl(?:pat|ptt|dt|rt)-[A-Za-z0-9_-]{20,})",
+    ),
+    ("a Slack token", &["xox"], r"\b(xox[abeoprs]-[A-Za-z0-9-]{10,})"),
+    (
+        "a Slack webhook",
+        &["hooks.slack.com"],
+        r"(hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9_/-]{20,})",
+    ),
+    ("a Stripe key", &["k_live_", "k_test_"], r"\b([rs]k_(?:live|test)_[A-Za-z0-9]{16,})"),
+    ("a Google API key", &["aiza"], r"\b(AIza[A-Za-z0-9_-]{35})"),
+    ("an npm token", &["npm_"], r"\b(npm_[A-Za-z0-9]{36})\b"),
+    ("a PyPI token", &["pypi-age"], r"\b(pypi-AgE[A-Za-z0-9_-]{40,})"),
+    ("a SendGrid key", &["sg."], r"\b(SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})"),
+    ("a Vault token", &["hvs.", "hvb."], r"\b(hv[sb]\.[A-Za-z0-9_-]{24,})"),
+    (
+        "an API key",
+        &["sk-ant-", "sk-proj-", "dop_v1_", "hf_"],
+        r"\b(sk-(?:ant|proj)-[A-Za-z0-9_-]{20,}|dop_v1_[a-f0-9]{64}|hf_[A-Za-z]{34})\b",
+    ),
+    ("an age identity", &["age-secret-key-1"], r"(AGE-SECRET-KEY-1[0-9A-Z]{50,})"),
+    (
+        "a signed token",
+        &["eyj"],
+        r"\b(eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})",
+    ),
+    ("a private key", &["-----begin "], r"(-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----)"),
+    ("a URL with a password", &["://"], r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:([^/\s@${}<>*%]+)@"),
     (
         "an authorization header",
+        &["authorization:"],
         r"(?i)\bauthorization:\s*(?:bearer|basic|token)\s+([\w.~+/=-]{16,})",
     ),
-    ("a signed URL", r"(?i)[?&;](?:x-amz-signature|sig|accountkey)=([\w%+/=-]{32,})"),
+    (
+        "a signed URL",
+        &["signature=", "sig=", "accountkey="],
+        r"(?i)[?&;](?:x-amz-signature|sig|accountkey)=([\w%+/=-]{32,})",
+    ),
     (
         "a password",
+        &["="],
         r#"(?i)\b(?:password|passwd|pwd|client_?secret|api_?key|secret_?key|account_?key|access_?token|auth_?token)=([^\s;&"'$<*{\[/%=][^\s;&"']{3,})"#,
     ),
 ];
 
-static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
-    // That all of them compile is tested.
-    SHAPES.iter().filter_map(|(what, regex)| Some((*what, Regex::new(regex).ok()?))).collect()
-});
+/// Compiled when first needed: all of them together take longer than a small plan.
+static PATTERNS: [OnceLock<Option<Regex>>; SHAPES.len()] =
+    [const { OnceLock::new() }; SHAPES.len()];
 
 /// What credential there is in a text, and which part of it.
 pub(super) fn shape(text: &str) -> Option<(&'static str, &str)> {
-    PATTERNS.iter().find_map(|(what, pattern)| {
-        let secret = pattern.captures(text)?.get(1)?.as_str();
+    let lower = text.to_ascii_lowercase();
+    SHAPES.iter().zip(&PATTERNS).find_map(|((what, needles, pattern), compiled)| {
+        if !needles.iter().any(|needle| lower.contains(needle)) {
+            return None;
+        }
+        // That all of them compile is tested.
+        let regex = compiled.get_or_init(|| Regex::new(pattern).ok()).as_ref()?;
+        let secret = regex.captures(text)?.get(1)?.as_str();
         Some((*what, secret))
     })
 }
@@ -52,7 +84,9 @@ mod tests {
 
     #[test]
     fn all_patterns_compile() {
-        assert_eq!(PATTERNS.len(), SHAPES.len());
+        for (what, _, pattern) in SHAPES {
+            assert!(Regex::new(pattern).is_ok(), "{what}");
+        }
     }
 
     /// Joined here, so that no scanner takes this file for a leak.
