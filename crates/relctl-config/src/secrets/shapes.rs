@@ -60,7 +60,7 @@ const SHAPES: [(&str, &[&str], &str); 19] = [
     ),
 ];
 
-/// Compiled when first needed: all of them together take longer than a small plan.
+/// Compiled when first needed: most release files need few of them.
 static PATTERNS: [OnceLock<Option<Regex>>; SHAPES.len()] =
     [const { OnceLock::new() }; SHAPES.len()];
 
