@@ -38,6 +38,87 @@ fn migration(status: &str) -> (Cloud, FakeHost, Step) {
     (cloud, host, step)
 }
 
+/// A page of a log, with the token that leads to the one before it.
+fn page(messages: &[&str], before: &str) -> Answer {
+    let events: Vec<Value> = messages.iter().map(|message| json!({ "message": message })).collect();
+    Answer::Json(200, json!({ "events": events, "nextBackwardToken": before }))
+}
+
+/// How a migration that exits with 1 is told, where its log is answered for so.
+fn told(log: impl IntoIterator<Item = Answer>) -> (Cloud, String) {
+    let (cloud, host, step) = migration("ACTIVE");
+    cloud.script("GetLogEvents", log);
+    let waiting = token(AwsEcs::apply(&host, &step));
+    cloud.script("DescribeTasks", [described(json!({ "taskArn": "task/prod/t1", "lastStatus": "STOPPED", "containers": [{ "name": "api", "exitCode": 1 }] }))]);
+    match AwsEcs::poll(&host, &step, &waiting) {
+        Err(Failure::Partial(_, message)) => (cloud, message),
+        other => panic!("it failed: {other:?}"),
+    }
+}
+
+#[test]
+fn a_failure_shows_the_end_of_its_log() {
+    // An empty page is not the end; the same token again is.
+    let (cloud, message) = told([
+        page(&["up 42", "no such\ncolumn"], "b/1"),
+        page(&[], "b/2"),
+        page(&["up 41"], "b/3"),
+        page(&[], "b/3"),
+    ]);
+    assert!(
+        message.ends_with(
+            "log: group /ecs/prod, stream web/api/t1\n    up 41\n    up 42\n    no such\n    column"
+        ),
+        "{message}"
+    );
+    assert_eq!(cloud.count("GetLogEvents"), 4);
+    assert_eq!(
+        cloud.sent("GetLogEvents"),
+        json!({ "logGroupName": "/ecs/prod", "logStreamName": "web/api/t1", "limit": 20, "startFromHead": false, "nextToken": "b/3" })
+    );
+    // A stream that never says that it ends is left.
+    let (cloud, message) = told((0..30).map(|n| page(&[], &format!("b/{n}"))));
+    assert!(message.ends_with("(there is nothing in it)"), "{message}");
+    assert_eq!(cloud.count("GetLogEvents"), 10);
+}
+
+#[test]
+fn a_log_that_cannot_be_read_changes_no_verdict() {
+    let refused = |code: &str| Answer::Json(400, json!({ "__type": code, "message": "no" }));
+    for (answer, why) in [
+        (refused("AccessDeniedException"), "`logs:GetLogEvents` is not allowed"),
+        (refused("ResourceNotFoundException"), "ResourceNotFoundException"),
+        (refused("ThrottlingException"), "is throttled"),
+        (Answer::Lost, "connection reset"),
+        (Answer::Text(200, "no JSON".to_owned()), "cannot be read"),
+    ] {
+        let (_, message) = told([answer]);
+        assert!(message.contains("exit code 1"), "{message}");
+        assert!(message.contains("group /ecs/prod, stream web/api/t1"), "{message}");
+        assert!(message.contains("cannot be shown: ") && message.contains(why), "{why}: {message}");
+    }
+}
+
+#[test]
+fn a_log_of_another_region_is_not_looked_for_here() {
+    let (cloud, host, step) = migration("ACTIVE");
+    let options = json!({ "awslogs-group": "/ecs/prod", "awslogs-stream-prefix": "web", "awslogs-region": "eu-west-1" });
+    cloud.put(
+        "web",
+        42,
+        "ACTIVE",
+        json!({ "containerDefinitions": [{ "name": "api",
+        "logConfiguration": { "logDriver": "awslogs", "options": options } }] }),
+    );
+    let waiting = token(AwsEcs::apply(&host, &step));
+    cloud.script("DescribeTasks", [described(json!({ "lastStatus": "STOPPED" }))]);
+    let Err(Failure::Partial(_, message)) = AwsEcs::poll(&host, &step, &waiting) else {
+        panic!("it failed")
+    };
+    assert!(message.contains("it is in eu-west-1"), "{message}");
+    assert_eq!(cloud.count("GetLogEvents"), 0);
+}
+
 fn token(progress: Result<Progress, Failure>) -> String {
     match progress {
         Ok(Progress::Pending { token, .. }) => token,

@@ -1,17 +1,20 @@
 //! `aws_ecs_task`: a one-off task, a migration, run at most once for each run.
 
 mod ending;
+mod log;
 mod run;
+mod wait;
 
 use aws_connector::{documents, wrong};
-use relctl_sdk::{Assessment, Change, Diagnostic, Document, Failure, Host, Reversal, Value};
+use relctl_sdk::{Assessment, Change, Diagnostic, Document, Host, Reversal, Value};
 use serde_json::json;
 
 use crate::arn;
 use crate::config::Home;
 
 pub(crate) use ending::{container_end, stop_reason};
-pub(crate) use run::{apply, poll};
+pub(crate) use run::apply;
+pub(crate) use wait::poll;
 
 /// The longest overrides that ECS takes, in characters.
 const MAX_OVERRIDES: usize = 8192;
@@ -63,12 +66,7 @@ pub(crate) fn assess(change: &Change) -> Assessment {
 }
 
 /// What a run leaves behind, for those who refer to it.
-fn output(
-    task: &str,
-    container: &str,
-    exit_code: Option<i64>,
-    log: Option<&ending::Log>,
-) -> Document {
+fn output(task: &str, container: &str, exit_code: Option<i64>, log: Option<&log::Log>) -> Document {
     let mut document = Document::default();
     document.set("task_arn", task);
     document.set("container", container);
@@ -80,9 +78,4 @@ fn output(
         document.set("log_stream", log.stream.clone());
     }
     document
-}
-
-/// The failure of a run that ended badly.
-fn ended_badly(document: Document, message: String) -> Failure {
-    Failure::Partial(document, message)
 }

@@ -189,7 +189,7 @@ fn prune(host: &impl Host, rds: &Rds, wanted: &Wanted, step: &Step) -> Result<()
             // The new snapshot is there: an old one that stays is no reason to fail.
             Err(problem) => host.log(
                 Level::Warn,
-                &format!("snapshot {} stays: {:?}", snapshot.identifier, Failure::from(problem)),
+                &format!("snapshot {} stays: {}", snapshot.identifier, problem.sentence()),
             ),
         }
     }
