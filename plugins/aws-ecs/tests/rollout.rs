@@ -335,15 +335,32 @@ fn what_stands_in_the_way_is_said_before_anything_starts() {
             "{part}"
         );
     }
-    let (host, change) = rollout_of(
-        &cloud,
-        json!([old()]),
-        json!({ "deploymentController": { "type": "CODE_DEPLOY" } }),
-    );
-    assert!(
-        matches!(AwsEcs::assess(&host, &change), Err(Failure::Precondition(message)) if message.contains("CODE_DEPLOY"))
-    );
     assert_eq!(host.writes(), 0);
+}
+
+#[test]
+fn a_service_that_ecs_does_not_deploy_is_looked_up_and_not_owned() {
+    for controller in ["CODE_DEPLOY", "EXTERNAL"] {
+        let cloud = Cloud::default();
+        let more = json!({ "deploymentController": { "type": controller } });
+        cloud.script("DescribeServices", [service("web:41", json!([old()]), more)]);
+        let host = cloud.host();
+        let fields = json!({ "cluster": "prod", "name": "web" });
+        let owned = subject("resource.aws_ecs_service.web", fields.clone());
+        let looked_up = subject("lookup.aws_ecs_service.web", fields.clone());
+        let observed = AwsEcs::observe(&host, &[owned, looked_up]);
+        assert!(
+            matches!(&observed[0], Err(Failure::Precondition(message)) if message.contains(controller) && message.contains("use a lookup")),
+            "{observed:?}"
+        );
+        assert!(matches!(&observed[1], Ok(Some(_))), "{observed:?}");
+
+        let mut declared = fields;
+        declared["deployment_controller"] = json!({ "type": controller });
+        let declared = subject("resource.aws_ecs_service.web", declared);
+        let problems = AwsEcs::validate(&host, &declared).unwrap_err();
+        assert_eq!(problems[0].path, "/deployment_controller/type");
+    }
 }
 
 #[test]
