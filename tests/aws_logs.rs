@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::environment::Output;
 use crate::moto::{Moto, post};
-use crate::production::{Production, tasks_end, whole};
+use crate::production::{MIGRATION, Production, tasks_end, whole};
 
-/// Calls CloudWatch Logs of the moto on this port.
+/// Calls AWS's log service, of the moto on this port.
 fn logs(port: u16, operation: &str, body: &Value) {
     let headers = format!(
         "Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: Logs_20140328.{operation}\r\n"
@@ -122,4 +122,79 @@ fn the_log_of_a_success_is_not_read() {
     let production = Production::start(&whole());
     production.relctl("apply --auto-approve").success();
     assert_eq!(production.proxy.count("GetLogEvents"), 0);
+}
+
+/// How the migration's log states the schema's version.
+const SCHEMA_VERSION: &str =
+    "schema_version = { before = 'schema is at (\\d+)', after = 'schema is at (\\d+)' }\n";
+
+fn versioned() -> String {
+    let migration = format!("{MIGRATION}{SCHEMA_VERSION}");
+    whole().replace(MIGRATION, &migration)
+}
+
+/// R17: the schema's version before and after is recorded, shown, and can be referred to.
+#[test]
+fn the_schemas_version_is_recorded_before_and_after() {
+    let moto = Moto::start();
+    let said = ["schema is at 41", "up 42", "schema is at 42", "up 43", "schema is at 43", "bye"];
+    let rules = logging(ProxyRules::default(), moto.port(), said.map(str::to_owned).to_vec());
+    let tag = "tags = { schema = \"${action.aws_ecs_task.migrate.schema_version_after}\" }\n";
+    let production = Production::on(moto, &(versioned() + tag), rules);
+    let applied = production.relctl("apply --auto-approve").success();
+    assert!(!applied.stderr.contains("is not known"), "{applied}");
+    let shown = production.relctl("show").success();
+    for part in ["schema_version_before   \"41\"\n", "schema_version_after    \"43\"\n"] {
+        assert!(shown.stdout.contains(part), "`{part}`: {shown}");
+    }
+    let tags = production.service("api")["tags"].clone();
+    assert!(
+        tags.as_array().unwrap().contains(&json!({ "key": "schema", "value": "43" })),
+        "{tags}"
+    );
+}
+
+/// R17: also where the migration failed, and how far it came is the question.
+#[test]
+fn the_schemas_version_is_recorded_of_a_failure_too() {
+    let moto = Moto::start();
+    let said = ["schema is at 41", "up 42", "schema is at 42", "no such column"];
+    let rules = exits_1(ProxyRules::default());
+    let rules = logging(rules, moto.port(), said.map(str::to_owned).to_vec());
+    let production = Production::on(moto, &versioned(), rules);
+    let applied = fails(&production, "");
+    assert!(applied.stderr.contains("|   schema_version_after is 42\n"), "{applied}");
+    let shown = production.relctl("show").success();
+    for part in ["schema_version_before   \"41\"\n", "schema_version_after    \"42\"\n"] {
+        assert!(shown.stdout.contains(part), "`{part}`: {shown}");
+    }
+}
+
+/// A log that does not state it fails nothing; relctl says so, and no version is recorded.
+#[test]
+fn a_version_that_is_not_stated_is_warned_of() {
+    let production = Production::start(&versioned());
+    let applied = production.relctl("apply --auto-approve").success();
+    for field in ["schema_version_before", "schema_version_after"] {
+        let warning = format!("WARN action.aws_ecs_task.migrate: {field} is not known: ");
+        assert!(applied.stderr.contains(&warning), "`{warning}`: {applied}");
+    }
+    let shown = production.relctl("show").success();
+    assert!(shown.stdout.contains("exit_code"), "{shown}");
+    assert!(!shown.stdout.contains("schema_version_before  "), "{shown}");
+}
+
+/// A pattern that cannot be meant is a mistake in the release file, with its place.
+#[test]
+fn a_pattern_without_a_group_is_refused() {
+    let production = Production::start(&versioned());
+    production.environment.edit(
+        "release.toml",
+        "after = 'schema is at (\\d+)'",
+        "after = 'schema'",
+    );
+    let refused = production.relctl("validate").exits(1);
+    for part in ["has 0 groups", "release.toml:", "schema_version", "write one group"] {
+        assert!(refused.stderr.contains(part), "`{part}`: {refused}");
+    }
 }

@@ -38,10 +38,89 @@ fn migration(status: &str) -> (Cloud, FakeHost, Step) {
     (cloud, host, step)
 }
 
-/// A page of a log, with the token that leads to the one before it.
-fn page(messages: &[&str], before: &str) -> Answer {
+/// A page of a log, with the token that leads to the next one in either direction.
+fn page(messages: &[&str], next: &str) -> Answer {
     let events: Vec<Value> = messages.iter().map(|message| json!({ "message": message })).collect();
-    Answer::Json(200, json!({ "events": events, "nextBackwardToken": before }))
+    Answer::Json(
+        200,
+        json!({ "events": events, "nextBackwardToken": next, "nextForwardToken": next }),
+    )
+}
+
+/// A migration whose log states both versions, in lines of one form.
+fn versioned() -> (Cloud, FakeHost, Step) {
+    let (cloud, host, mut step) = migration("ACTIVE");
+    let pattern = r"schema is at (\d+)";
+    let desired = step.change.desired.as_mut().unwrap();
+    desired.set("schema_version", json!({ "before": pattern, "after": pattern }));
+    (cloud, host, step)
+}
+
+fn stopped(code: u64) -> Answer {
+    described(
+        json!({ "lastStatus": "STOPPED", "containers": [{ "name": "api", "exitCode": code }] }),
+    )
+}
+
+#[test]
+fn the_versions_that_a_log_states_are_left_behind() {
+    let head = page(&["schema is at 41", "up 42\nschema is at 42"], "f/1");
+    let tail = page(&["schema is at 42", "up 43", "schema is at 43", "bye"], "b/1");
+    let (cloud, host, step) = versioned();
+    cloud.script("GetLogEvents", [head.clone(), tail.clone()]);
+    let waiting = token(AwsEcs::apply(&host, &step));
+    cloud.script("DescribeTasks", [stopped(0)]);
+    let Ok(Progress::Done(document)) = AwsEcs::poll(&host, &step, &waiting) else { panic!("done") };
+    assert_eq!(document.value["schema_version_before"], "41");
+    assert_eq!(document.value["schema_version_after"], "43");
+    assert_eq!(host.logged(), Vec::<String>::new());
+
+    // How far one came that failed is what the person on call wants to know.
+    let (cloud, host, step) = versioned();
+    cloud.script("GetLogEvents", [head, tail]);
+    let waiting = token(AwsEcs::apply(&host, &step));
+    cloud.script("DescribeTasks", [stopped(1)]);
+    let Err(Failure::Partial(document, message)) = AwsEcs::poll(&host, &step, &waiting) else {
+        panic!("it failed")
+    };
+    assert_eq!(document.value["schema_version_after"], "43");
+    assert!(message.contains("\n  schema_version_before is 41\n"), "{message}");
+}
+
+#[test]
+fn a_version_that_is_not_stated_is_absent_and_warned_of() {
+    let no = json!({ "__type": "AccessDeniedException", "message": "no" });
+    for (log, may_come) in
+        [(Answer::Json(400, no), false), (page(&["nothing of the kind"], "x/1"), true)]
+    {
+        let (cloud, host, step) = versioned();
+        cloud.script("GetLogEvents", [log]);
+        let waiting = token(AwsEcs::apply(&host, &step));
+        cloud.script("DescribeTasks", [stopped(0)]);
+        let mut polled = AwsEcs::poll(&host, &step, &waiting);
+        if may_come {
+            // A log may be behind its task for a moment.
+            let waiting = token(polled);
+            host.set_now_ms(10_000);
+            polled = AwsEcs::poll(&host, &step, &waiting);
+        }
+        let Ok(Progress::Done(document)) = polled else { panic!("done: {polled:?}") };
+        assert_eq!(document.value.get("schema_version_before"), None);
+        let warned = host.logged();
+        assert_eq!(warned.len(), 2, "{warned:?}");
+        let start = "action.aws_ecs_task.migrate: schema_version_before is not known: ";
+        assert!(warned[0].starts_with(start), "{warned:?}");
+    }
+}
+
+#[test]
+fn a_pattern_that_cannot_be_meant_is_refused() {
+    let declared = json!({ "cluster": "prod", "task_definition": "web:42", "schema_version": { "after": "v\\d+" } });
+    let host = Cloud::default().host();
+    let problems =
+        AwsEcs::validate(&host, &subject("action.aws_ecs_task.migrate", declared)).unwrap_err();
+    assert_eq!(problems[0].path, "/schema_version/after");
+    assert!(problems[0].message.contains("0 groups"), "{problems:?}");
 }
 
 /// How a migration that exits with 1 is told, where its log is answered for so.

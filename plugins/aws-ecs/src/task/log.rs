@@ -5,8 +5,9 @@ use aws_connector::json::{Object, text};
 use relctl_sdk::{Host, Value};
 
 use crate::api::objects;
+use crate::arn;
 use crate::config::Home;
-use crate::{arn, logs};
+use crate::logs::{End, Stream};
 
 /// How much of a log is shown.
 const LINES: usize = 20;
@@ -19,8 +20,7 @@ const NOTHING: &str = "(there is nothing in it)";
 /// Where a container writes its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Log {
-    pub(crate) group: String,
-    pub(crate) stream: String,
+    pub(crate) stream: Stream,
     region: Option<String>,
 }
 
@@ -35,11 +35,9 @@ impl Log {
         }
         let option = |name: &str| log.get("options")?.get(name)?.as_str().map(str::to_owned);
         let prefix = option("awslogs-stream-prefix")?;
-        Some(Self {
-            group: option("awslogs-group")?,
-            stream: format!("{prefix}/{container}/{}", arn::name_of(task_arn)),
-            region: option("awslogs-region"),
-        })
+        let name = format!("{prefix}/{container}/{}", arn::name_of(task_arn));
+        let stream = Stream { group: option("awslogs-group")?, name };
+        Some(Self { stream, region: option("awslogs-region") })
     }
 
     /// Where it is and what it said last, or why that is not shown: further lines of a message.
@@ -48,18 +46,37 @@ impl Log {
             Ok(messages) => shown(&messages),
             Err(why) => vec![format!("(what it says cannot be shown: {why})")],
         };
-        let at = format!("\n  log: group {}, stream {}", self.group, self.stream);
+        let Stream { group, name } = &self.stream;
+        let at = format!("\n  log: group {group}, stream {name}");
         lines.iter().fold(at, |said, line| said + "\n    " + line)
     }
 
     fn newest(&self, host: &impl Host) -> Result<Vec<String>, String> {
+        let mut newest = Vec::new();
+        self.read(host, End::Tail, LINES, |older| {
+            newest.splice(0..0, older);
+            newest.len() >= LINES
+        })?;
+        Ok(newest)
+    }
+
+    /// Reads it as [`Stream::read`] does; or why it cannot be read.
+    pub(crate) fn read(
+        &self,
+        host: &impl Host,
+        from: End,
+        page: usize,
+        is_enough: impl FnMut(Vec<String>) -> bool,
+    ) -> Result<(), String> {
         let home = Home::of(host).unwrap_or_default();
         match (self.region.as_deref(), home.region()) {
             (Some(there), Some(here)) if there != here => {
                 Err(format!("it is in {there}, and this plugin reads {here} only"))
             }
-            _ => logs::newest(host, &self.group, &self.stream, LINES)
-                .map_err(|problem| problem.sentence()),
+            _ => self
+                .stream
+                .read(host, from, page, is_enough)
+                .map_err(aws_connector::Problem::sentence),
         }
     }
 }
@@ -110,7 +127,8 @@ mod tests {
             "options": { "awslogs-group": "/ecs/prod", "awslogs-stream-prefix": "api" } } }] }),
         );
         let log = Log::of(&definition, "migrate", "arn:aws:ecs:us-east-1:1:task/prod/abc").unwrap();
-        assert_eq!((log.group.as_str(), log.stream.as_str()), ("/ecs/prod", "api/migrate/abc"));
+        let Stream { group, name } = log.stream;
+        assert_eq!((group.as_str(), name.as_str()), ("/ecs/prod", "api/migrate/abc"));
         assert_eq!(Log::of(&definition, "other", "abc"), None);
     }
 

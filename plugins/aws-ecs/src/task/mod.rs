@@ -3,6 +3,7 @@
 mod ending;
 mod log;
 mod run;
+mod versions;
 mod wait;
 
 use aws_connector::{documents, wrong};
@@ -51,6 +52,7 @@ pub(crate) fn validate(host: &impl Host, declared: &Document) -> Result<Document
             "move the long values into the image or a file",
         ));
     }
+    problems.extend(versions::problems(&document));
     if problems.is_empty() { Ok(document) } else { Err(problems) }
 }
 
@@ -74,8 +76,8 @@ fn output(task: &str, container: &str, exit_code: Option<i64>, log: Option<&log:
         document.set("exit_code", json!(code));
     }
     if let Some(log) = log {
-        document.set("log_group", log.group.clone());
-        document.set("log_stream", log.stream.clone());
+        document.set("log_group", log.stream.group.clone());
+        document.set("log_stream", log.stream.name.clone());
     }
     document
 }

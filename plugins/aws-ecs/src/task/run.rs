@@ -34,7 +34,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
     let definition_arn = text(&desired, "task_definition").unwrap_or_default();
     let definition = definition_of(&ecs, definition_arn)?;
     let container = container_of(&desired, &definition)?;
-    let mut wait = Wait { task: None, container, since_ms: host.now_ms() };
+    let mut wait = Wait { task: None, container, since_ms: host.now_ms(), ended_ms: None };
 
     if let Some(arn) = find(&ecs, cluster, step)? {
         wait.task = Some(arn);

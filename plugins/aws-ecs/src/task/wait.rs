@@ -2,13 +2,14 @@
 
 use aws_connector::json::{Object, text};
 use aws_connector::look_again_ms;
-use relctl_sdk::{Failure, Host, Progress, Step};
+use relctl_sdk::{Failure, Host, Level, Progress, Step, Value};
 use serde_json::json;
 
 use super::ending::{self, Ending};
 use super::log::Log;
 use super::output;
 use super::run::{definition_of, find, started_by};
+use super::versions::Versions;
 use crate::api::Ecs;
 use crate::arn;
 
@@ -19,6 +20,9 @@ const LOOK_AGAIN_MS: u32 = 3_000;
 /// consistent, "up to five minutes".
 const VISIBLE_WITHIN_MS: u64 = 300_000;
 
+/// How long a log may take to show what a task wrote last, in milliseconds.
+const LOGGED_WITHIN_MS: u64 = 10_000;
+
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wait {
@@ -26,12 +30,13 @@ pub(super) struct Wait {
     pub(super) task: Option<String>,
     pub(super) container: String,
     pub(super) since_ms: u64,
+    /// When it was first seen that the task has ended.
+    pub(super) ended_ms: Option<u64>,
 }
 
 impl Wait {
     pub(super) fn pending(&self, now_ms: u64, message: &str) -> Progress {
-        let token =
-            json!({ "task": self.task, "container": self.container, "since": self.since_ms });
+        let token = json!({ "task": self.task, "container": self.container, "since": self.since_ms, "ended": self.ended_ms });
         Progress::Pending {
             token: token.to_string(),
             message: message.to_owned(),
@@ -45,6 +50,7 @@ impl Wait {
             task: text(&token, "task").map(str::to_owned),
             container: text(&token, "container")?.to_owned(),
             since_ms: token.get("since")?.as_u64()?,
+            ended_ms: token.get("ended").and_then(Value::as_u64),
         })
     }
 }
@@ -81,32 +87,50 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         };
     };
     let definition_arn = text(&desired, "task_definition").unwrap_or_default();
-    match ending::judge(&task, &wait.container) {
+    let log = || log_of(&ecs, definition_arn, &wait.container, arn);
+    let failed = match ending::judge(&task, &wait.container) {
         Ending::Running(state) if overdue => {
-            let log = log_of(&ecs, definition_arn, &wait.container, arn);
-            let said = log.map(|log| log.said(host)).unwrap_or_default();
-            Err(Failure::Unknown(format!(
+            let said = log().map(|log| log.said(host)).unwrap_or_default();
+            return Err(Failure::Unknown(format!(
                 "{arn} is {state} after {} s. It was not stopped, since half a migration may be worse; see its log, stop it if you must (`aws ecs stop-task`), and resume{said}",
                 waited / 1000
-            )))
+            )));
         }
         Ending::Running(state) => {
-            Ok(wait.pending(host.now_ms(), &format!("{} is {state}", arn::name_of(arn))))
+            return Ok(wait.pending(host.now_ms(), &format!("{} is {state}", arn::name_of(arn))));
         }
-        Ending::Succeeded => {
-            let log = log_of(&ecs, definition_arn, &wait.container, arn);
-            Ok(Progress::Done(output(arn, &wait.container, Some(0), log.as_ref())))
+        Ending::Succeeded => None,
+        Ending::Failed(code, why) => Some((code, why)),
+    };
+    let log = log();
+    let versions = Versions::read(host, &desired, log.as_ref());
+    let ended_ms = wait.ended_ms.unwrap_or_else(|| host.now_ms());
+    let is_logged = host.now_ms().saturating_sub(ended_ms) >= LOGGED_WITHIN_MS;
+    if versions.may_come && !is_logged && !overdue {
+        let wait = Wait { ended_ms: Some(ended_ms), ..wait };
+        return Ok(wait.pending(host.now_ms(), "it has ended; its log may not be complete yet"));
+    }
+    let left_behind = |code| {
+        let mut document = output(arn, &wait.container, code, log.as_ref());
+        versions.record(&mut document);
+        document
+    };
+    match failed {
+        None => {
+            for missing in &versions.missing {
+                host.log(Level::Warn, &format!("{}: {missing}", step.change.subject.address));
+            }
+            Ok(Progress::Done(left_behind(Some(0))))
         }
-        Ending::Failed(code, why) => {
-            let log = log_of(&ecs, definition_arn, &wait.container, arn);
+        Some((code, why)) => {
             let said = log.as_ref().map(|log| log.said(host)).unwrap_or_default();
-            let document = output(arn, &wait.container, code, log.as_ref());
-            Err(Failure::Partial(document, format!("task {}: {why}{said}", arn::name_of(arn))))
+            let message = format!("task {}: {why}{}{said}", arn::name_of(arn), versions.said());
+            Err(Failure::Partial(left_behind(code), message))
         }
     }
 }
 
-/// Where the container logs. `None`: not to CloudWatch, or its definition is gone.
+/// Where the container logs. `None`: not to AWS's log service, or its definition is gone.
 fn log_of(ecs: &Ecs, definition_arn: &str, container: &str, task_arn: &str) -> Option<Log> {
     let definition = definition_of(ecs, definition_arn).ok()?;
     Log::of(&definition, container, task_arn)
