@@ -1,4 +1,5 @@
-//! How many calls planning makes, and how many of them wait for each other.
+//! What the plugins for AWS cost: how many calls planning makes, how many of them wait for each
+//! other, and how large the plugins are.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use relctl_test::proxy::{ProxyRules, rounds};
 use serde_json::json;
 
+use crate::environment::plugins;
 use crate::moto::Moto;
 use crate::production::{HEAD, Production};
 
@@ -92,4 +94,13 @@ fn planning_makes_no_more_calls_than_batches_need_and_few_of_them_in_a_row() {
     // Whose account it is, then five definitions of one batch; all else is beside them.
     let in_a_row = rounds(&calls);
     assert!(in_a_row <= 7, "{in_a_row} calls in a row: {calls:#?}");
+}
+
+/// They hold parts of the AWS SDK, of which each operation weighs: whoever adds one sees it here.
+#[test]
+fn a_plugin_stays_below_two_megabytes() {
+    for name in ["aws-ecs.wasm", "aws-rds.wasm"] {
+        let size = plugins().join(name).metadata().unwrap().len();
+        assert!(size < 2_000_000, "{name} has {size} bytes");
+    }
 }

@@ -179,6 +179,84 @@ fn a_name_that_another_instance_has_taken() {
     says(&applied, &said);
 }
 
+/// The whole release, of a cluster.
+fn of_cluster() -> String {
+    whole()
+        .replace("action.aws_db_snapshot", "action.aws_db_cluster_snapshot")
+        .replace("db_instance_identifier", "db_cluster_identifier")
+        .replace("\"production-db\"", "\"production-cluster\"")
+}
+
+const CREATE_CLUSTER: &str = "Action=CreateDBCluster&DBClusterIdentifier=production-cluster&Engine=aurora-postgresql&EngineVersion=15.4&MasterUsername=app&MasterUserPassword=canary-of-the-test";
+
+/// R18: the same for a cluster: waited for, its own, looked at again before the migration; the way
+/// back is a cluster's.
+#[test]
+fn a_snapshot_of_a_cluster() {
+    let take = |name: &str| {
+        format!(
+            "Action=CreateDBClusterSnapshot&DBClusterIdentifier=production-cluster&DBClusterSnapshotIdentifier={name}"
+        )
+    };
+
+    let production = Production::start(&of_cluster());
+    let refused = production.relctl("plan").exits(1);
+    says(&refused, &["database `production-cluster` is not there"]);
+    production.moto.rds(CREATE_CLUSTER);
+    production.moto.rds(&take("by-hand"));
+    production.relctl("apply --auto-approve").success();
+    let calls: Vec<String> =
+        production.proxy.calls().into_iter().map(|call| call.operation).collect();
+    let at = |name: &str| calls.iter().position(|call| call == name).unwrap();
+    let looks = calls.get(at("CreateDBClusterSnapshot")..at("RunTask")).unwrap().iter();
+    assert_eq!(looks.filter(|call| *call == "DescribeDBClusterSnapshots").count(), 2);
+    let names = || {
+        let shown = production.moto.rds("Action=DescribeDBClusterSnapshots&SnapshotType=manual");
+        elements(&shown, "DBClusterSnapshotIdentifier")
+    };
+    let taken = names();
+    let [_, ours] = taken.as_slice() else { panic!("{taken:?}") };
+    assert!(ours.starts_with("production-db-v1-1-0-"), "{taken:?}");
+
+    let revert = production.relctl("revert --to start -o revert.json").success();
+    // On one line, to be copied, and without an option that has no value.
+    let command = format!(
+        "`aws rds restore-db-cluster-from-snapshot --db-cluster-identifier production-cluster-restored --snapshot-identifier {ours} --engine aurora-postgresql --db-subnet-group-name default --db-cluster-parameter-group-name "
+    );
+    assert!(revert.raw.contains(&command), "{command}: {revert}");
+    production.relctl("apply revert.json").success();
+    assert_eq!(names(), taken, "they are kept");
+}
+
+/// R1, R18: of a cluster too: a failed one, one that is gone, a name that another cluster has.
+#[test]
+fn a_snapshot_of_a_cluster_that_is_no_backup() {
+    let status = |status: &'static str| {
+        ProxyRules::default().rewrite("DescribeDBClusterSnapshots", move |_, reply| {
+            reply.edit_text(|text| {
+                text.replace("<Status>available</Status>", &format!("<Status>{status}</Status>"))
+            });
+        })
+    };
+    let absent = |from: usize| {
+        ProxyRules::default().rewrite("DescribeDBClusterSnapshots", move |call, reply| {
+            if call.nth >= from {
+                *reply = Reply::xml(404, "<ErrorResponse><Error><Code>DBClusterSnapshotNotFoundFault</Code><Message>no</Message></Error></ErrorResponse>");
+            }
+        })
+    };
+    for (rules, part) in [
+        (status("failed"), "is failed"),
+        (absent(2), "was begun and is gone"),
+        (absent(3), "left to go back to is not there any more"),
+    ] {
+        let production = Production::behind(&of_cluster(), rules);
+        production.moto.rds(CREATE_CLUSTER);
+        let applied = stops(&production, "");
+        says(&applied, &[part]);
+    }
+}
+
 /// The reply to `CreateDBSnapshot` is lost: the snapshot that was begun is found, and no second one.
 #[test]
 fn a_lost_reply_of_create_db_snapshot() {

@@ -147,6 +147,7 @@ impl Restore<'_> {
     fn text(&self, field: &str) -> Option<String> {
         Some(match self.was.get(field)? {
             Value::String(text) => text.clone(),
+            Value::Array(items) if items.is_empty() => return None,
             Value::Array(items) => {
                 items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
             }
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn a_clusters_procedure_adds_its_instances() {
         let was = map(
-            json!({ "engine": "aurora-postgresql", "db_subnet_group_name": "private", "deletion_protection": false }),
+            json!({ "engine": "aurora-postgresql", "db_subnet_group_name": "private", "vpc_security_group_ids": [], "deletion_protection": false }),
         );
         let steps = Restore { name: "c", snapshot: None, was: &was, is_cluster: true }.procedure();
         assert!(steps[2].contains("restore-db-cluster-from-snapshot --db-cluster-identifier c-restored --snapshot-identifier SNAPSHOT --engine aurora-postgresql --db-subnet-group-name private --no-deletion-protection"), "{steps:?}");
