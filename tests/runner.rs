@@ -16,6 +16,7 @@
 mod aws_calls;
 mod aws_database;
 mod aws_endpoints;
+mod aws_import;
 mod aws_logs;
 mod aws_migration;
 mod aws_permissions;
