@@ -110,9 +110,14 @@ fn a_circuit_breaker_that_rolled_back_is_a_failure_with_its_reasons() {
     );
     cloud.script("ListTasks", [Answer::Json(200, json!({ "taskArns": ["t/1", "t/2"] }))]);
     let task = |by: &str, reason: &str| {
-        json!({ "startedBy": by, "stopCode": "EssentialContainerExited", "stoppedReason": reason, "lastStatus": "STOPPED",
-        "containers": [{ "name": "api", "exitCode": 137, "reason": "OutOfMemoryError" }] })
+        json!({ "taskArn": format!("task/prod/{by}-t"), "taskDefinitionArn": format!("{PREFIX}task-definition/web:42"),
+            "startedBy": by, "stopCode": "EssentialContainerExited", "stoppedReason": reason, "lastStatus": "STOPPED",
+            "containers": [{ "name": "proxy", "exitCode": 0 }, { "name": "api", "exitCode": 137, "reason": "OutOfMemoryError" }] })
     };
+    cloud.put("web", 42, "ACTIVE", json!({ "containerDefinitions": [{ "name": "api", "logConfiguration": { "logDriver": "awslogs",
+        "options": { "awslogs-group": "/ecs/prod", "awslogs-stream-prefix": "web" } } }] }));
+    let log = json!({ "events": [{ "message": "cannot read DATABASE_URL" }] });
+    cloud.script("GetLogEvents", [Answer::Json(200, log)]);
     cloud.script(
         "DescribeTasks",
         [Answer::Json(
@@ -130,6 +135,7 @@ fn a_circuit_breaker_that_rolled_back_is_a_failure_with_its_reasons() {
         "it ran out",
         "exit code 137",
         "OutOfMemoryError",
+        "log: group /ecs/prod, stream web/api/2-t\n    cannot read DATABASE_URL\n",
         "steady state",
     ] {
         assert!(message.contains(part), "{part}: {message}");

@@ -4,7 +4,8 @@
 use aws_connector::json::{Object, text};
 use relctl_sdk::{Host, Value};
 
-use crate::api::objects;
+use super::run::definition_of;
+use crate::api::{Ecs, objects};
 use crate::arn;
 use crate::config::Home;
 use crate::logs::{End, Stream};
@@ -79,6 +80,17 @@ impl Log {
                 .map_err(aws_connector::Problem::sentence),
         }
     }
+}
+
+/// Where the container logs. `None`: not to AWS's log service, or its definition is gone.
+pub(crate) fn log_of(
+    ecs: &Ecs,
+    definition_arn: &str,
+    container: &str,
+    task_arn: &str,
+) -> Option<Log> {
+    let definition = definition_of(ecs, definition_arn).ok()?;
+    Log::of(&definition, container, task_arn)
 }
 
 /// The last lines of these messages, within bounds.

@@ -14,6 +14,7 @@ use crate::arn;
 use crate::config::Home;
 
 pub(crate) use ending::{container_end, stop_reason};
+pub(crate) use log::log_of;
 pub(crate) use run::apply;
 pub(crate) use wait::poll;
 

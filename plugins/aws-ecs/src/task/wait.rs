@@ -6,9 +6,9 @@ use relctl_sdk::{Failure, Host, Level, Progress, Step, Value};
 use serde_json::json;
 
 use super::ending::{self, Ending};
-use super::log::Log;
+use super::log::log_of;
 use super::output;
-use super::run::{definition_of, find, started_by};
+use super::run::{find, started_by};
 use super::versions::Versions;
 use crate::api::Ecs;
 use crate::arn;
@@ -128,10 +128,4 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
             Err(Failure::Partial(left_behind(code), message))
         }
     }
-}
-
-/// Where the container logs. `None`: not to AWS's log service, or its definition is gone.
-fn log_of(ecs: &Ecs, definition_arn: &str, container: &str, task_arn: &str) -> Option<Log> {
-    let definition = definition_of(ecs, definition_arn).ok()?;
-    Log::of(&definition, container, task_arn)
 }
