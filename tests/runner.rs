@@ -14,6 +14,7 @@
 )]
 
 mod aws_calls;
+mod aws_creation;
 mod aws_database;
 mod aws_endpoints;
 mod aws_import;
