@@ -218,6 +218,36 @@ fn a_missing_cluster_stops_the_plan() {
     assert_eq!(production.writes(), Vec::<String>::new());
 }
 
+/// Lookups of every kind: what is there, for others to refer to, and owned by nobody.
+#[test]
+fn what_is_looked_up_can_be_referred_to() {
+    let lookups = r#"
+[lookup.aws_ecs_cluster.main]
+name = "production"
+
+[lookup.aws_ecs_task_definition.newest]
+family = "api"
+
+[lookup.aws_db_cluster_snapshot.newest]
+db_cluster_identifier = "production-cluster"
+"#;
+    let service = SERVICE.replace(
+        "task_definition = \"${resource.aws_ecs_task_definition.api.arn}\"",
+        "tags = { arn = \"${lookup.aws_ecs_cluster.main.arn}\", runs = \"${lookup.aws_ecs_task_definition.newest.family_revision}\", snapshot = \"${lookup.aws_db_cluster_snapshot.newest.db_cluster_snapshot_identifier}\" }",
+    );
+    let production = Production::start(&[HEAD, lookups, &service].concat());
+    production.moto.rds("Action=CreateDBCluster&DBClusterIdentifier=production-cluster&Engine=aurora-postgresql&MasterUsername=app&MasterUserPassword=canary-of-the-test");
+    let missing = production.relctl("plan").exits(1);
+    assert!(missing.stderr.contains("lookup.aws_db_cluster_snapshot.newest"), "{missing}");
+    production.moto.rds("Action=CreateDBClusterSnapshot&DBClusterIdentifier=production-cluster&DBClusterSnapshotIdentifier=nightly");
+    production.relctl("apply --auto-approve").success();
+    let tags = production.service("api")["tags"].to_string();
+    for part in ["cluster/production", "\"api:1\"", "\"nightly\""] {
+        assert!(tags.contains(part), "{part}: {tags}");
+    }
+    assert_eq!(production.writes(), ["TagResource"]);
+}
+
 /// Two services wait for one migration, which runs once.
 #[test]
 fn two_services_and_one_migration() {

@@ -6,7 +6,7 @@ use relctl_sdk::{Failure, Host, Level, Progress, Step, Value};
 use serde_json::json;
 
 use super::ending::{self, Ending};
-use super::log::log_of;
+use super::log::{Log, log_of};
 use super::output;
 use super::run::{find, started_by};
 use super::versions::Versions;
@@ -102,30 +102,49 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         Ending::Succeeded => None,
         Ending::Failed(code, why) => Some((code, why)),
     };
-    let log = log();
-    let versions = Versions::read(host, &desired, log.as_ref());
+    let ended = Ended { task: arn, container: &wait.container, log: log(), failed };
+    let versions = Versions::read(host, &desired, ended.log.as_ref());
     let ended_ms = wait.ended_ms.unwrap_or_else(|| host.now_ms());
     let is_logged = host.now_ms().saturating_sub(ended_ms) >= LOGGED_WITHIN_MS;
     if versions.may_come && !is_logged && !overdue {
         let wait = Wait { ended_ms: Some(ended_ms), ..wait };
         return Ok(wait.pending(host.now_ms(), "it has ended; its log may not be complete yet"));
     }
-    let left_behind = |code| {
-        let mut document = output(arn, &wait.container, code, log.as_ref());
-        versions.record(&mut document);
-        document
-    };
-    match failed {
-        None => {
+    ended.told(host, &versions, &step.change.subject.address)
+}
+
+/// A task that has ended.
+struct Ended<'a> {
+    task: &'a str,
+    container: &'a str,
+    /// Where its container logs.
+    log: Option<Log>,
+    /// The exit code, where there is one, and why it is a failure; `None`: it is none.
+    failed: Option<(Option<i64>, String)>,
+}
+
+impl Ended<'_> {
+    /// What it leaves behind, with what its log states.
+    fn told(
+        self,
+        host: &impl Host,
+        versions: &Versions,
+        address: &str,
+    ) -> Result<Progress, Failure> {
+        let Self { task, container, log, failed } = self;
+        let left_behind = |code| {
+            let mut document = output(task, container, code, log.as_ref());
+            versions.record(&mut document);
+            document
+        };
+        let Some((code, why)) = failed else {
             for missing in &versions.missing {
-                host.log(Level::Warn, &format!("{}: {missing}", step.change.subject.address));
+                host.log(Level::Warn, &format!("{address}: {missing}"));
             }
-            Ok(Progress::Done(left_behind(Some(0))))
-        }
-        Some((code, why)) => {
-            let said = log.as_ref().map(|log| log.said(host)).unwrap_or_default();
-            let message = format!("task {}: {why}{}{said}", arn::name_of(arn), versions.said());
-            Err(Failure::Partial(left_behind(code), message))
-        }
+            return Ok(Progress::Done(left_behind(Some(0))));
+        };
+        let said = log.as_ref().map(|log| log.said(host)).unwrap_or_default();
+        let message = format!("task {}: {why}{}{said}", arn::name_of(task), versions.said());
+        Err(Failure::Partial(left_behind(code), message))
     }
 }
