@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use relctl_test::proxy::ProxyRules;
 use serde_json::json;
 
-use crate::environment::Output;
 use crate::moto::elements;
 use crate::production::{DATABASE, DEFINITION, HEAD, Production, SERVICE, roll_out};
 
@@ -48,16 +47,8 @@ fn refused(fields: &str, parts: &[&str]) {
     let production = Production::start(&(HEAD.to_owned() + &database(fields)));
     let plan = production.relctl("plan");
     assert_ne!(plan.code, Some(0), "{plan}");
-    says(&plan, parts);
+    plan.says(parts);
     assert_eq!(production.writes(), Vec::<String>::new());
-}
-
-fn says(output: &Output, parts: &[&str]) {
-    let text = output.to_string();
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not said: {output}");
-    }
 }
 
 /// Adopted with what is declared of it, and changed in place; nothing else is sent. R5: waited for
@@ -67,12 +58,9 @@ fn a_database_is_adopted_and_modified() {
     let release = HEAD.to_owned() + &database("backup_retention_period = 7");
     let production = Production::behind(&release, busy(ProxyRules::default()));
     let plan = production.relctl("plan").success();
-    says(
-        &plan,
-        &["exists already and is adopted", "backup_retention_period", "maintenance window"],
-    );
+    plan.says(&["exists already and is adopted", "backup_retention_period", "maintenance window"]);
     let applied = production.relctl("apply --auto-approve").success();
-    says(&applied, &["modifying"]);
+    applied.says(&["modifying"]);
     let calls = production.proxy.calls();
     let modify = calls.iter().find(|call| call.operation == "ModifyDBInstance").unwrap();
     assert_eq!(modify.field("BackupRetentionPeriod"), Some("7"));
@@ -90,7 +78,7 @@ fn what_waits_for_the_window_is_shown_and_not_sent_again() {
     let release = HEAD.to_owned() + &database("backup_retention_period = 7");
     let production = Production::behind(&release, pending(ProxyRules::default()));
     let plan = production.relctl("plan").success();
-    says(&plan, &["waiting for the maintenance window: instance_class → \"db.r6g.large\""]);
+    plan.says(&["waiting for the maintenance window: instance_class → \"db.r6g.large\""]);
 
     let release = HEAD.to_owned() + &database("instance_class = \"db.r6g.large\"");
     let production = Production::behind(&release, pending(ProxyRules::default()));
@@ -106,9 +94,7 @@ fn what_apply_immediately_would_flush_is_a_risk() {
         HEAD.to_owned() + &database("backup_retention_period = 7\napply_immediately = true");
     let production = Production::behind(&release, pending(ProxyRules::default()));
     let plan = production.relctl("plan").success();
-    says(
-        &plan,
-        &[
+    plan.says(&[
             "! downtime",
             "`apply_immediately` also carries out what waits for the maintenance window of production-db: instance_class → \"db.r6g.large\"",
         ],
@@ -145,13 +131,11 @@ fn a_major_upgrade_is_not_taken_back_by_modifying() {
     let release = roll_out() + &upgrade;
     let production = Production::behind(&release, busy(ProxyRules::default()));
     let plan = production.relctl("plan").success();
-    says(&plan, &["point of no return", "postgres 15.4 → 16.1", "no downgrade"]);
+    plan.says(&["point of no return", "postgres 15.4 → 16.1", "no downgrade"]);
     production.relctl("apply --auto-approve").success();
     production.proxy.clear();
     let reverted = production.relctl("revert --auto-approve").success();
-    says(
-        &reverted,
-        &[
+    reverted.says(&[
             "resource.aws_db_instance.main stays as it is: database production-db runs 16.1, and RDS has no way down to 15.4",
             "To take production-db back by hand, losing everything that was written since",
             "1. stop what writes to production-db",
@@ -178,14 +162,14 @@ fn protection_and_final_snapshots_are_never_bypassed() {
     production.environment.write("release.toml", &(HEAD.to_owned() + removed));
     let plan = production.relctl("plan");
     assert_ne!(plan.code, Some(0), "{plan}");
-    says(&plan, &["has deletion protection, which relctl never takes away by itself"]);
+    plan.says(&["has deletion protection, which relctl never takes away by itself"]);
 
     production.moto.rds(&format!(
         "Action=ModifyDBInstance&DBInstanceIdentifier={DATABASE}&DeletionProtection=false&ApplyImmediately=true"
     ));
     let plan = production.relctl("plan");
     assert_ne!(plan.code, Some(0), "{plan}");
-    says(&plan, &["nothing says what becomes of the data", "final_snapshot_identifier"]);
+    plan.says(&["nothing says what becomes of the data", "final_snapshot_identifier"]);
     assert_eq!(production.writes(), Vec::<String>::new());
     let shown = production.moto.rds("Action=DescribeDBInstances");
     assert_eq!(elements(&shown, "DBInstanceIdentifier"), [DATABASE]);
@@ -208,11 +192,11 @@ fn a_database_is_restored_from_a_snapshot() {
     ));
     let plan = production.relctl("plan");
     assert_ne!(plan.code, Some(0), "{plan}");
-    says(&plan, &["is not there", "lifecycle = { create = true }"]);
+    plan.says(&["is not there", "lifecycle = { create = true }"]);
 
     production.environment.write("release.toml", &restored("lifecycle = { create = true }\n"));
     let plan = production.relctl("plan").success();
-    says(&plan, &["is restored from snapshot nightly", "what was written after snapshot nightly"]);
+    plan.says(&["is restored from snapshot nightly", "what was written after snapshot nightly"]);
     production.relctl("apply --auto-approve").success();
     let calls = production.proxy.calls();
     let restore = calls.iter().find(|c| c.operation == "RestoreDBInstanceFromDBSnapshot").unwrap();
@@ -239,7 +223,7 @@ fn lookups_of_a_database_and_its_newest_snapshot() {
     let production = Production::start(&release);
     let missing = production.relctl("plan");
     assert_ne!(missing.code, Some(0), "no snapshot yet: {missing}");
-    says(&missing, &["lookup.aws_db_snapshot.newest", "finds nothing"]);
+    missing.says(&["lookup.aws_db_snapshot.newest", "finds nothing"]);
     production.moto.rds(&format!(
         "Action=CreateDBSnapshot&DBInstanceIdentifier={DATABASE}&DBSnapshotIdentifier=nightly"
     ));

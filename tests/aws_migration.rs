@@ -20,12 +20,6 @@ fn fails(rules: ProxyRules, arguments: &str) -> (Production, Output) {
     (production, applied)
 }
 
-fn says(applied: &Output, parts: &[&str]) {
-    for part in parts {
-        assert!(applied.to_string().contains(part), "`{part}` is not said: {applied}");
-    }
-}
-
 fn ended(containers: Value, code: &str, reason: &str) -> Value {
     json!({ "lastStatus": "STOPPED", "stopCode": code, "stoppedReason": reason, "containers": containers })
 }
@@ -39,20 +33,17 @@ fn a_migration_that_exits_1() {
         "Essential container in task exited",
     );
     let (production, applied) = fails(tasks_end(ProxyRules::default(), end), "");
-    says(
-        &applied,
-        &[
-            "container api ended with exit code 1",
-            "EssentialContainerExited: Essential container in task exited",
-            "log: group /ecs/production, stream api/api/",
-            "held",
-            "go back",
-            "relctl revert",
-        ],
-    );
+    applied.says(&[
+        "container api ended with exit code 1",
+        "EssentialContainerExited: Essential container in task exited",
+        "log: group /ecs/production, stream api/api/",
+        "held",
+        "go back",
+        "relctl revert",
+    ]);
     // A run that certainly failed may be tried again, and is another run.
     let again = production.relctl("apply --auto-approve").exits(9);
-    says(&again, &["exit code 1"]);
+    again.says(&["exit code 1"]);
     assert_eq!(production.proxy.count("RunTask"), 2);
 }
 
@@ -65,7 +56,7 @@ fn a_migration_that_runs_out_of_memory() {
         "Essential container in task exited",
     );
     let (_, applied) = fails(tasks_end(ProxyRules::default(), end), "");
-    says(&applied, &["exit code 137", "OutOfMemoryError"]);
+    applied.says(&["exit code 137", "OutOfMemoryError"]);
 }
 
 /// R17, E10: a container that never started has no exit code, and that is no success.
@@ -77,7 +68,7 @@ fn a_migration_without_an_exit_code() {
         "Task failed to start",
     );
     let (_, applied) = fails(tasks_end(ProxyRules::default(), end), "");
-    says(&applied, &["without an exit code", "CannotPullContainerError", "TaskFailedToStart"]);
+    applied.says(&["without an exit code", "CannotPullContainerError", "TaskFailedToStart"]);
 }
 
 /// R17: ECS answers 200 and starts nothing.
@@ -87,7 +78,7 @@ fn a_migration_that_never_starts() {
         Reply::json(200, &json!({ "tasks": [], "failures": [{ "arn": "arn:x", "reason": "RESOURCE:MEMORY", "detail": "no host has 512 MiB" }] }))
     });
     let (_, applied) = fails(rules, "");
-    says(&applied, &["ECS started no task", "RESOURCE:MEMORY", "no host has 512 MiB"]);
+    applied.says(&["ECS started no task", "RESOURCE:MEMORY", "no host has 512 MiB"]);
 }
 
 /// R17, E10: the named container decides, not the side-car.
@@ -99,7 +90,7 @@ fn a_side_car_exits_0_and_the_migration_exits_3() {
         "Essential container in task exited",
     );
     let (_, applied) = fails(tasks_end(ProxyRules::default(), end), "");
-    says(&applied, &["container api ended with exit code 3"]);
+    applied.says(&["container api ended with exit code 3"]);
 }
 
 /// The other way round: a side-car that was killed at the end fails nothing.
@@ -121,9 +112,9 @@ fn a_migration_exits_0_and_the_side_car_137() {
 fn a_migration_that_does_not_end_is_unknown_and_looked_for_again() {
     let rules = tasks_end(ProxyRules::default(), json!({ "lastStatus": "RUNNING" }));
     let (production, applied) = fails(rules, "--step-timeout 6s");
-    says(&applied, &["UNKNOWN", "is RUNNING", "stop-task", "log"]);
+    applied.says(&["UNKNOWN", "is RUNNING", "stop-task", "log"]);
     let again = production.relctl("apply --auto-approve --step-timeout 6s").exits(9);
-    says(&again, &["is RUNNING"]);
+    again.says(&["is RUNNING"]);
     assert_eq!(production.proxy.count("RunTask"), 1, "at most once");
     assert_eq!(production.proxy.count("StopTask"), 0);
 }
@@ -156,7 +147,7 @@ fn two_applies_at_once_run_one_migration() {
     // Whoever ends while the migration runs is not the one that runs it.
     let (loser, output) = end.recv().unwrap();
     let refused = production.environment.output(&output).exits(6);
-    says(&refused, &["is held by", "--lock-timeout"]);
+    refused.says(&["is held by", "--lock-timeout"]);
     released.store(true, Ordering::SeqCst);
     let (winner, output) = end.recv().unwrap();
     production.environment.output(&output).success();
@@ -196,8 +187,8 @@ fn a_lost_reply_of_run_task() {
 fn a_run_that_was_begun_and_is_not_visible_is_unknown() {
     let rules = ProxyRules::default().reset("RunTask", 1).reset("RunTask", 2);
     let (production, applied) = fails(rules, "--step-timeout 4s");
-    says(&applied, &["UNKNOWN", "list-tasks", "--started-by"]);
+    applied.says(&["UNKNOWN", "list-tasks", "--started-by"]);
     let again = production.relctl("apply --auto-approve --step-timeout 4s").exits(9);
-    says(&again, &["UNKNOWN"]);
+    again.says(&["UNKNOWN"]);
     assert_eq!(production.proxy.count("RunTask"), 1, "it is looked for, not started again");
 }

@@ -6,14 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use relctl_test::proxy::{ProxiedCall, ProxyRules, Reply};
 use serde_json::{Value, json};
 
-use crate::environment::Output;
 use crate::production::{HEAD, Production, deployment, roll_out, rollout};
-
-fn says(applied: &Output, parts: &[&str]) {
-    for part in parts {
-        assert!(applied.to_string().contains(part), "`{part}` is not said: {applied}");
-    }
-}
 
 /// The old deployment while it is replaced.
 fn old(running: u64) -> Value {
@@ -45,7 +38,7 @@ fn a_rollout_that_is_seen_to_complete() {
         json!({ "deployments": [new("COMPLETED", 2)] }),
     ]);
     let applied = production.relctl("apply --auto-approve").success();
-    says(&applied, &["1 of 2 tasks on the new revision", "has started 1 tasks"]);
+    applied.says(&["1 of 2 tasks on the new revision", "has started 1 tasks"]);
     assert!(!applied.to_string().contains("degraded"), "{applied}");
 }
 
@@ -54,7 +47,7 @@ fn a_rollout_that_is_seen_to_complete() {
 fn what_cannot_be_seen_is_degraded() {
     let production = Production::start(&roll_out());
     let applied = production.relctl("apply --auto-approve").success();
-    says(&applied, &["verification is degraded"]);
+    applied.says(&["verification is degraded"]);
 }
 
 /// E4, R16: the circuit breaker rolled back, and the service is stable again: a failed release, with
@@ -84,17 +77,14 @@ fn a_circuit_breaker_that_rolled_back_and_then_stable() {
         });
     let production = Production::behind(&roll_out(), rules);
     let applied = production.relctl("apply --auto-approve").exits(9);
-    says(
-        &applied,
-        &[
-            "circuit breaker",
-            "deployment ecs-svc/3 of api:1 is in its place",
-            "container api ended with exit code 78 (cannot read DATABASE_URL)",
-            "event: (service api) (deployment ecs-svc/2) deployment failed",
-            "go back",
-            "relctl revert",
-        ],
-    );
+    applied.says(&[
+        "circuit breaker",
+        "deployment ecs-svc/3 of api:1 is in its place",
+        "container api ended with exit code 78 (cannot read DATABASE_URL)",
+        "event: (service api) (deployment ecs-svc/2) deployment failed",
+        "go back",
+        "relctl revert",
+    ]);
     let shown = production.relctl("show --json").success();
     assert!(shown.raw.contains("task-definition/api:1"), "what runs is recorded: {shown}");
 }
@@ -107,7 +97,7 @@ fn stable_on_the_old_revision_is_no_success() {
     let production =
         rolls_out(vec![began(), json!({ "deployments": [back], "taskDefinition": runs })]);
     let applied = production.relctl("apply --auto-approve").exits(9);
-    says(&applied, &["ecs-svc/2", "is gone", "ecs-svc/3 of api:1"]);
+    applied.says(&["ecs-svc/2", "is gone", "ecs-svc/3 of api:1"]);
 }
 
 /// R16: somebody deployed over it, even the same revision: nobody can say that this one went well.
@@ -116,7 +106,7 @@ fn a_newer_deployment_of_somebody_else() {
     let foreign = deployment("ecs-svc/9", "PRIMARY", "COMPLETED", 2, 2);
     let production = rolls_out(vec![began(), json!({ "deployments": [foreign] })]);
     let applied = production.relctl("apply --auto-approve").exits(9);
-    says(&applied, &["somebody deployed over it", "ecs-svc/9"]);
+    applied.says(&["somebody deployed over it", "ecs-svc/9"]);
 }
 
 /// R16: it completes at 0 tasks: that proves nothing, and is not plain success.
@@ -126,7 +116,7 @@ fn scaled_to_zero_proves_nothing() {
     zero["desiredCount"] = json!(0);
     let production = rolls_out(vec![began(), json!({ "deployments": [zero], "desiredCount": 0 })]);
     let applied = production.relctl("apply --auto-approve").exits(9);
-    says(&applied, &["0 tasks"]);
+    applied.says(&["0 tasks"]);
 }
 
 /// R16: old tasks that never drain, tasks that exit 0 at once, a hook that pauses the rollout: it is
@@ -140,7 +130,7 @@ fn a_rollout_that_does_not_end_has_failed_after_its_time() {
     ] {
         let production = rolls_out(vec![began(), states]);
         let applied = production.relctl("apply --auto-approve --step-timeout 7s").exits(9);
-        says(&applied, &["not complete after", "relctl revert"]);
+        applied.says(&["not complete after", "relctl revert"]);
         assert!(!applied.stderr.contains("UNKNOWN"), "{what}: {applied}");
     }
 }
@@ -225,7 +215,7 @@ fn a_call_that_never_arrived_is_made_again_by_the_next_apply() {
     let rules = ProxyRules::default().reset("UpdateService", 1);
     let production = Production::behind(&roll_out(), rules);
     let applied = production.relctl("apply --auto-approve").exits(9);
-    says(&applied, &["UNKNOWN"]);
+    applied.says(&["UNKNOWN"]);
     production.relctl("apply --auto-approve").success();
     assert_eq!(production.runs("api"), ("v1.1.0".to_owned(), 2));
 }
@@ -304,7 +294,7 @@ fn a_blue_green_rollout_is_followed_in_the_history() {
         if code == 0 {
             assert!(!applied.to_string().contains("degraded"), "{applied}");
         } else {
-            says(&applied, &[status, "an alarm went off", "relctl revert"]);
+            applied.says(&[status, "an alarm went off", "relctl revert"]);
         }
     }
 }
@@ -317,5 +307,5 @@ fn a_service_has_its_own_timeout() {
     let production =
         Production::behind(&release, rollout(ProxyRules::default(), vec![began(), stuck]));
     let applied = production.relctl("apply --auto-approve").exits(9);
-    says(&applied, &["not complete after", "1 of 2 tasks on the new revision"]);
+    applied.says(&["not complete after", "1 of 2 tasks on the new revision"]);
 }

@@ -36,12 +36,6 @@ fn stops(production: &Production, arguments: &str) -> Output {
     applied
 }
 
-fn says(applied: &Output, parts: &[&str]) {
-    for part in parts {
-        assert!(applied.to_string().contains(part), "`{part}` is not said: {applied}");
-    }
-}
-
 /// R1, R18: the snapshot is waited for, and says whose it is: its run, its step, its ledger.
 #[test]
 fn the_snapshot_is_available_and_tagged_before_the_migration() {
@@ -68,7 +62,7 @@ fn a_snapshot_that_is_creating_and_then_failed() {
     let rules = statuses(ProxyRules::default(), &["creating", "failed"]);
     let production = Production::behind(&whole(), rules);
     let applied = stops(&production, "");
-    says(&applied, &["snapshot `production-db-v1-1-0-", "is failed", "held", "relctl revert"]);
+    applied.says(&["snapshot `production-db-v1-1-0-", "is failed", "held", "relctl revert"]);
 }
 
 /// R18: it stalls: nothing goes on.
@@ -76,7 +70,7 @@ fn a_snapshot_that_is_creating_and_then_failed() {
 fn a_snapshot_that_stalls() {
     let production = Production::behind(&whole(), statuses(ProxyRules::default(), &["creating"]));
     let applied = stops(&production, "--step-timeout 11s");
-    says(&applied, &["is creating after"]);
+    applied.says(&["is creating after"]);
 }
 
 /// Has snapshots be gone from the `nth` look on.
@@ -97,7 +91,7 @@ fn gone_from(nth: usize) -> ProxyRules {
 fn a_snapshot_that_is_gone_again() {
     let production = Production::behind(&whole(), gone_from(2));
     let applied = stops(&production, "");
-    says(&applied, &["was begun and is gone"]);
+    applied.says(&["was begun and is gone"]);
 }
 
 /// R18: it was available, and is deleted before the migration starts.
@@ -105,9 +99,7 @@ fn a_snapshot_that_is_gone_again() {
 fn a_snapshot_that_is_deleted_before_the_migration() {
     let production = Production::behind(&whole(), gone_from(3));
     let applied = stops(&production, "");
-    says(
-        &applied,
-        &[
+    applied.says(&[
             "action.aws_ecs_task.migrate FAILED: nothing was started: what action.aws_db_snapshot.before left to go back to is not there any more",
             "plan again",
             "relctl revert",
@@ -139,7 +131,7 @@ fn a_snapshot_that_is_not_what_the_database_is() {
         });
         let production = Production::behind(&whole(), rules);
         let applied = stops(&production, "");
-        says(&applied, &["is available, and not what `production-db` is", part]);
+        applied.says(&["is available, and not what `production-db` is", part]);
     }
 }
 
@@ -161,7 +153,7 @@ fn a_name_that_another_instance_has_taken() {
     for command in ["plan", "apply plan.json", "apply --auto-approve"] {
         let refused = production.relctl(command);
         assert_ne!(refused.code, Some(0), "{command}: {refused}");
-        says(&refused, &said);
+        refused.says(&said);
     }
     assert_eq!(production.writes(), Vec::<String>::new());
 
@@ -176,7 +168,7 @@ fn a_name_that_another_instance_has_taken() {
     let production = Production::on(moto, &release, rules);
     production.create_database("another-db", "15.4");
     let applied = stops(&production, "");
-    says(&applied, &said);
+    applied.says(&said);
 }
 
 /// The whole release, of a cluster.
@@ -201,7 +193,7 @@ fn a_snapshot_of_a_cluster() {
 
     let production = Production::start(&of_cluster());
     let refused = production.relctl("plan").exits(1);
-    says(&refused, &["database `production-cluster` is not there"]);
+    refused.says(&["database `production-cluster` is not there"]);
     production.moto.rds(CREATE_CLUSTER);
     production.moto.rds(&take("by-hand"));
     production.relctl("apply --auto-approve").success();
@@ -253,7 +245,7 @@ fn a_snapshot_of_a_cluster_that_is_no_backup() {
         let production = Production::behind(&of_cluster(), rules);
         production.moto.rds(CREATE_CLUSTER);
         let applied = stops(&production, "");
-        says(&applied, &[part]);
+        applied.says(&[part]);
     }
 }
 
@@ -273,7 +265,7 @@ fn a_database_that_is_stopped_has_no_snapshot_taken() {
     let production = Production::start(&whole());
     production.moto.rds(&format!("Action=StopDBInstance&DBInstanceIdentifier={DATABASE}"));
     let applied = stops(&production, "");
-    says(&applied, &["is stopped"]);
+    applied.says(&["is stopped"]);
     assert_eq!(production.proxy.count("CreateDBSnapshot"), 0);
 }
 

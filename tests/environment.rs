@@ -193,6 +193,15 @@ impl Output {
         self
     }
 
+    /// Asserts that all of this is said, wherever its lines were broken.
+    #[track_caller]
+    pub(crate) fn says(&self, parts: &[&str]) {
+        let text = self.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in parts {
+            assert!(text.contains(part), "`{part}` is not said: {self}");
+        }
+    }
+
     /// stdout as the one JSON document that it is.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
