@@ -106,7 +106,7 @@ fn forms(canary: &str) -> Vec<String> {
 }
 
 /// Every file, and what is in those that are compressed.
-fn read_files(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
+pub(crate) fn read_files(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_symlink() {
