@@ -84,10 +84,10 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
         search.vouch(layer, found);
     }
     // Before they are merged: what another layer covers is in the file all the same.
-    search.written(&root, "");
-    search.written(&overlay, "");
+    search.written(&root);
+    search.written(&overlay);
     for file in &files {
-        search.written(file, "vars");
+        search.written_variables(file);
     }
     lay_over(&mut root, overlay);
 
@@ -108,15 +108,15 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
     for section in ["plugins", "ledger"] {
         if let Some(entry) = root.get_mut(section) {
             constants.put_in_node(&mut entry.node, sources, found);
+            search.resolved_section(section, &entry.node);
         }
     }
-    search.resolved(&root, "");
     let plugins = read_plugins(&mut root, found);
     let ledger = read_ledger(&mut root, found);
     let sound = found.len() == before;
 
     constants.put_in(&mut root, sources, found);
-    search.resolved(&root, "");
+    search.resolved(&root);
     search.variables(constants.used_variables());
     search.report(sources, found);
     let (objects, removed) = objects::read(&mut root, found);
