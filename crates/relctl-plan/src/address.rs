@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,11 +51,12 @@ impl FromStr for Role {
 
 /// An object's address: `<role>.<kind>.<name>`, for example `resource.local_file.index`.
 ///
-/// Kind and name are identifiers: a letter or `_`, then letters, digits, `_` or `-`.
+/// Kind and name are identifiers: a letter or `_`, then letters, digits, `_` or `-`. Cheap to clone: an
+/// address goes wherever its object goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
-    text: Box<str>,
+    text: Arc<str>,
     role: Role,
     kind_end: u32,
 }
@@ -141,7 +143,7 @@ impl TryFrom<String> for Address {
 
 impl From<Address> for String {
     fn from(address: Address) -> Self {
-        address.text.into()
+        address.text.as_ref().to_owned()
     }
 }
 

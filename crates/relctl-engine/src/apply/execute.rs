@@ -5,6 +5,7 @@
 //! and goes through the same code: what has begun and not ended is asked for again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
@@ -47,7 +48,7 @@ pub(crate) enum State {
 /// What the journal says about a step that has begun.
 #[derive(Debug, Clone)]
 pub(crate) struct Begun {
-    pub(crate) desired: Document,
+    pub(crate) desired: Arc<Document>,
     pub(crate) run_key: Option<String>,
     pub(crate) undo: Option<Undo>,
     /// The token to poll with.
@@ -443,7 +444,7 @@ fn first_job<'p>(
         desired: if step.desired.is_known() {
             Ok(step.desired.clone())
         } else {
-            resolve(&step.inputs)
+            resolve(&step.inputs).map(Arc::new)
         },
         triggers: step.triggers.as_ref().map_or_else(|| Ok(Document::default()), resolve),
         observed: observed.get(&step.id).cloned().flatten(),

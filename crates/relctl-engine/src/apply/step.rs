@@ -1,5 +1,6 @@
 //! One step: resolve, journal, call, poll, journal.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(crate) struct Job<'p> {
     pub(crate) step: &'p Step,
     pub(crate) attempt: Attempt,
     /// With references resolved; not yet canonical where the plan's was unknown.
-    pub(crate) desired: Result<Document, String>,
+    pub(crate) desired: Result<Arc<Document>, String>,
     pub(crate) triggers: Result<Document, String>,
     pub(crate) observed: Option<Map>,
     pub(crate) run_key: Option<String>,
@@ -86,7 +87,7 @@ pub(crate) enum Worked {
 /// A step that has ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
-    pub(crate) desired: Document,
+    pub(crate) desired: Arc<Document>,
     pub(crate) run_key: Option<String>,
     pub(crate) undo: Option<Undo>,
     pub(crate) outcome: Outcome,
@@ -117,8 +118,8 @@ impl Ended {
 
 /// Whether a step goes on to the plugin.
 enum Ready {
-    Go { desired: Document, run_key: Option<String> },
-    Noop { desired: Document, document: Map },
+    Go { desired: Arc<Document>, run_key: Option<String> },
+    Noop { desired: Arc<Document>, document: Map },
     Fail(Failure),
 }
 
@@ -227,7 +228,7 @@ impl Crew<'_> {
     async fn finish(
         &self,
         job: &Job<'_>,
-        desired: Document,
+        desired: Arc<Document>,
         run_key: Option<String>,
         document: Map,
         started: u64,
@@ -246,7 +247,7 @@ impl Crew<'_> {
     pub(crate) async fn fail(
         &self,
         job: &Job<'_>,
-        desired: Document,
+        desired: Arc<Document>,
         run_key: Option<String>,
         failure: Failure,
         started: u64,
@@ -291,7 +292,7 @@ impl Crew<'_> {
         let mut observed = job.observed.clone();
         if !step.desired.is_known() {
             desired = match self.canonical(provider.as_ref(), step, desired).await {
-                Ok(desired) => desired,
+                Ok(desired) => desired.into(),
                 Err(failure) => return Ready::Fail(failure),
             };
             if step.address.role() == Role::Resource && step.verb != Verb::Delete {
@@ -336,7 +337,7 @@ impl Crew<'_> {
         &self,
         provider: &dyn Provider,
         step: &Step,
-        resolved: Document,
+        resolved: Arc<Document>,
     ) -> Result<Document, Failure> {
         let subject = Subject { desired: Some(resolved), ..subject(self.base, step) };
         let mut answers = provider
@@ -372,13 +373,13 @@ impl Crew<'_> {
         provider: &dyn Provider,
         step: &Step,
         kind: &Kind,
-        desired: &Document,
+        desired: &Arc<Document>,
         observed: Option<Map>,
     ) -> Result<Option<Map>, Failure> {
         if step.verb != Verb::Create || identity_of(kind, &step.desired).is_some() {
             return Ok(observed);
         }
-        let subject = Subject { desired: Some(desired.clone()), ..subject(self.base, step) };
+        let subject = Subject { desired: Some(Arc::clone(desired)), ..subject(self.base, step) };
         let mut answers = provider
             .observe(vec![subject])
             .await
@@ -397,7 +398,7 @@ impl Crew<'_> {
     fn call(
         &self,
         job: &Job<'_>,
-        desired: &Document,
+        desired: &Arc<Document>,
         run_key: Option<String>,
         attempt: Attempt,
     ) -> StepCall {
@@ -513,7 +514,7 @@ impl Crew<'_> {
     pub(crate) fn agree(
         &self,
         step: &Step,
-        desired: &Document,
+        desired: &Arc<Document>,
         document: Map,
     ) -> Result<Map, Failure> {
         if step.verb == Verb::Delete || step.address.role() != Role::Resource {

@@ -220,8 +220,7 @@ fn rely(pipeline: &Pipeline<'_>, steps: &mut [Step]) -> BTreeMap<Address, Relian
     }
     for step in steps.iter_mut().filter(|step| step.expects.exists) {
         let Some(paths) = relied.remove(&step.address) else { continue };
-        let observed =
-            pipeline.item(&step.address).and_then(|item| item.observed.as_ref()?.as_ref());
+        let observed = pipeline.item(&step.address).and_then(Item::seen);
         for path in paths.iter().filter(|path| !path.is_root()) {
             expect_field(&mut step.expects, observed, path);
         }
@@ -230,7 +229,7 @@ fn rely(pipeline: &Pipeline<'_>, steps: &mut [Step]) -> BTreeMap<Address, Relian
         .into_iter()
         .filter_map(|(address, paths)| {
             let item = pipeline.item(&address)?;
-            let observed = item.observed.as_ref()?.as_ref()?;
+            let observed = item.seen()?;
             if item.decision.has_step() {
                 return None;
             }
@@ -310,7 +309,7 @@ fn drift_of(item: &Item<'_>) -> Vec<Drift> {
     drift_between(
         &item.goal.address,
         &recorded,
-        observed.as_ref(),
+        observed.as_deref(),
         |path| found.recorded.lifecycle.is_external(path),
         &item.kind.fields,
         &found.recorded.desired,
@@ -356,7 +355,7 @@ pub(super) fn drift_between(
 fn external(pipeline: &Pipeline<'_>) -> BTreeMap<Address, BTreeMap<Path, Value>> {
     let mut external: BTreeMap<Address, BTreeMap<Path, Value>> = BTreeMap::new();
     for item in &pipeline.items {
-        let Some(observed) = item.observed.as_ref().and_then(Option::as_ref) else { continue };
+        let Some(observed) = item.seen() else { continue };
         for path in &item.goal.lifecycle.external {
             if let Some(value) = value_at(observed, path) {
                 external
