@@ -1,6 +1,10 @@
 //! Migrations that fail in every way: the services stay untouched, and the person on call is told
 //! what the cloud says and how to go back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
 use relctl_test::proxy::{ProxyRules, Reply};
 use serde_json::{Value, json};
 
@@ -122,6 +126,48 @@ fn a_migration_that_does_not_end_is_unknown_and_looked_for_again() {
     says(&again, &["is RUNNING"]);
     assert_eq!(production.proxy.count("RunTask"), 1, "at most once");
     assert_eq!(production.proxy.count("StopTask"), 0);
+}
+
+/// R17: two applies at once, of two plans with the same migration: one runs it, the other does
+/// nothing at all, neither now nor later.
+#[test]
+fn two_applies_at_once_run_one_migration() {
+    let released: Arc<AtomicBool> = Arc::default();
+    let ends = Arc::clone(&released);
+    let rules = ProxyRules::default().rewrite("DescribeTasks", move |_, reply| {
+        let is_over = ends.load(Ordering::SeqCst);
+        reply.edit_json(|json| {
+            json["tasks"][0]["lastStatus"] = if is_over { "STOPPED" } else { "RUNNING" }.into();
+            json["tasks"][0]["containers"] = json!([{ "name": "api", "exitCode": 0 }]);
+        });
+    });
+    let production = Production::behind(&whole(), rules);
+    production.relctl("plan -o a.json").success();
+    production.environment.write("release.toml", &(whole() + "tags = { plan = \"b\" }\n"));
+    production.relctl("plan -o b.json").success();
+    production.proxy.clear();
+
+    let (ended, end) = mpsc::channel();
+    for plan in ["a.json", "b.json"] {
+        let child = production.command(&format!("apply {plan}")).spawn().unwrap();
+        let ended = ended.clone();
+        thread::spawn(move || ended.send((plan, child.wait_with_output().unwrap())).unwrap());
+    }
+    // Whoever ends while the migration runs is not the one that runs it.
+    let (loser, output) = end.recv().unwrap();
+    let refused = production.environment.output(&output).exits(6);
+    says(&refused, &["is held by", "--lock-timeout"]);
+    released.store(true, Ordering::SeqCst);
+    let (winner, output) = end.recv().unwrap();
+    production.environment.output(&output).success();
+
+    let once = ["CreateDBSnapshot", "RegisterTaskDefinition", "RunTask", "UpdateService"];
+    let counts = || once.map(|operation| production.proxy.count(operation));
+    assert_eq!(counts(), [1; 4]);
+    production.relctl(&format!("apply {loser}")).exits(5);
+    assert_eq!(counts(), [1; 4]);
+    let tags = production.service("api")["tags"].to_string();
+    assert_eq!(tags.contains("\"plan\""), winner == "b.json", "{tags}");
 }
 
 /// E10: two applies of one release run one migration: the second finds it done.

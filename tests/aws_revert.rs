@@ -142,7 +142,7 @@ fn what_a_migration_without_an_undo_means_is_said_before() {
         "aws rds restore-db-instance-from-db-snapshot",
         "--no-multi-az",
         "--deletion-protection",
-        "rename production-db to production-db-old",
+        "rename production-db to production-db-old: `aws rds modify-db-instance --db-instance-identifier production-db --new",
     ] {
         assert!(text.contains(part), "{part}: {revert}");
     }

@@ -7,7 +7,7 @@ use relctl_test::proxy::{ProxiedCall, ProxyRules, Reply};
 use serde_json::{Value, json};
 
 use crate::environment::Output;
-use crate::production::{Production, deployment, roll_out, rollout};
+use crate::production::{HEAD, Production, deployment, roll_out, rollout};
 
 fn says(applied: &Output, parts: &[&str]) {
     for part in parts {
@@ -169,9 +169,14 @@ fn what_would_spoil_the_rollout_is_said_before() {
     assert!(plan.stdout.contains("api runs 0 tasks"), "{plan}");
 }
 
-/// A controller that ECS does not say how it went is refused while planning, with the way out.
+/// A controller with which ECS does not say how a rollout went is refused while planning, also
+/// where nothing would change, with the way out: which works.
 #[test]
 fn unsupported_controllers_are_refused_while_planning() {
+    let adopted = format!(
+        "{HEAD}\n[resource.aws_ecs_service.api]\ncluster = \"production\"\nname = \"api\"\n"
+    );
+    let looked_up = adopted.replace("[resource.", "[lookup.");
     for controller in ["CODE_DEPLOY", "EXTERNAL"] {
         let production = Production::behind(
             &roll_out(),
@@ -181,11 +186,15 @@ fn unsupported_controllers_are_refused_while_planning() {
                 });
             }),
         );
-        let plan = production.relctl("plan");
-        assert_ne!(plan.code, Some(0), "{plan}");
-        for part in [controller, "lookup"] {
-            assert!(plan.stderr.contains(part), "{part}: {plan}");
+        for release in [roll_out(), adopted.clone()] {
+            production.environment.write("release.toml", &release);
+            let plan = production.relctl("plan").exits(1);
+            for part in [controller, "use a lookup here"] {
+                assert!(plan.stderr.contains(part), "{part}: {plan}");
+            }
         }
+        production.environment.write("release.toml", &looked_up);
+        production.relctl("plan").success();
         assert_eq!(production.writes(), Vec::<String>::new());
     }
 }

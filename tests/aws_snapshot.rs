@@ -52,7 +52,8 @@ fn the_snapshot_is_available_and_tagged_before_the_migration() {
         production.proxy.calls().into_iter().map(|call| call.operation).collect();
     let at = |name: &str| calls.iter().position(|call| call == name).unwrap();
     let looks = calls.get(at("CreateDBSnapshot")..at("RunTask")).unwrap().iter();
-    assert_eq!(looks.filter(|call| *call == "DescribeDBSnapshots").count(), 3);
+    // Three to wait for it, and one just before what it guards starts.
+    assert_eq!(looks.filter(|call| *call == "DescribeDBSnapshots").count(), 4);
     let shown = production.moto.rds("Action=DescribeDBSnapshots&SnapshotType=manual");
     let keys = elements(&shown, "Key");
     for key in ["relctl:lineage", "relctl:run", "relctl:step"] {
@@ -78,21 +79,68 @@ fn a_snapshot_that_stalls() {
     says(&applied, &["is creating after"]);
 }
 
-/// R18: it is deleted between its creation and the migration.
-#[test]
-fn a_snapshot_that_is_gone_again() {
-    let rules = ProxyRules::default().rewrite("DescribeDBSnapshots", |call, reply| {
-        if call.nth > 1 {
+/// Has snapshots be gone from the `nth` look on.
+fn gone_from(nth: usize) -> ProxyRules {
+    ProxyRules::default().rewrite("DescribeDBSnapshots", move |call, reply| {
+        if call.nth >= nth {
             reply.edit_text(|text| {
                 let (head, rest) = text.split_once("<DBSnapshots>").unwrap_or((&text, ""));
                 let tail = rest.split_once("</DBSnapshots>").map_or("", |(_, tail)| tail);
                 format!("{head}<DBSnapshots></DBSnapshots>{tail}")
             });
         }
-    });
-    let production = Production::behind(&whole(), rules);
+    })
+}
+
+/// R18: it is deleted while it is waited for.
+#[test]
+fn a_snapshot_that_is_gone_again() {
+    let production = Production::behind(&whole(), gone_from(2));
     let applied = stops(&production, "");
     says(&applied, &["was begun and is gone"]);
+}
+
+/// R18: it was available, and is deleted before the migration starts.
+#[test]
+fn a_snapshot_that_is_deleted_before_the_migration() {
+    let production = Production::behind(&whole(), gone_from(3));
+    let applied = stops(&production, "");
+    says(
+        &applied,
+        &[
+            "action.aws_ecs_task.migrate FAILED: nothing was started: what action.aws_db_snapshot.before left to go back to is not there any more",
+            "plan again",
+            "relctl revert",
+        ],
+    );
+    let looks = production.proxy.count("DescribeDBSnapshots");
+    assert_eq!(looks, 3, "is the name taken, is it available, is it still there");
+}
+
+/// R18: what is available is compared with the database: another engine, size or encryption is no
+/// way back to it.
+#[test]
+fn a_snapshot_that_is_not_what_the_database_is() {
+    for (from, to, part) in [
+        (
+            "<AllocatedStorage>20<",
+            "<AllocatedStorage>5<",
+            "its size in GiB is 5, the database's 20",
+        ),
+        ("<Engine>postgres<", "<Engine>mysql<", "its engine is \"mysql\""),
+        ("<EngineVersion>15.4<", "<EngineVersion>14.9<", "its engine version is \"14.9\""),
+        ("<Encrypted>false<", "<Encrypted>true<", "its encryption is true, the database's false"),
+    ] {
+        let rules = ProxyRules::default().rewrite("DescribeDBSnapshots", move |call, reply| {
+            reply.edit_text(|text| {
+                assert!(call.nth == 1 || text.contains(from), "{text}");
+                text.replace(from, to)
+            });
+        });
+        let production = Production::behind(&whole(), rules);
+        let applied = stops(&production, "");
+        says(&applied, &["is available, and not what `production-db` is", part]);
+    }
 }
 
 /// R1, R14, R18: the name is that of another database's snapshot: it is not taken for ours. Seen
@@ -129,6 +177,84 @@ fn a_name_that_another_instance_has_taken() {
     production.create_database("another-db", "15.4");
     let applied = stops(&production, "");
     says(&applied, &said);
+}
+
+/// The whole release, of a cluster.
+fn of_cluster() -> String {
+    whole()
+        .replace("action.aws_db_snapshot", "action.aws_db_cluster_snapshot")
+        .replace("db_instance_identifier", "db_cluster_identifier")
+        .replace("\"production-db\"", "\"production-cluster\"")
+}
+
+const CREATE_CLUSTER: &str = "Action=CreateDBCluster&DBClusterIdentifier=production-cluster&Engine=aurora-postgresql&EngineVersion=15.4&MasterUsername=app&MasterUserPassword=canary-of-the-test";
+
+/// R18: the same for a cluster: waited for, its own, looked at again before the migration; the way
+/// back is a cluster's.
+#[test]
+fn a_snapshot_of_a_cluster() {
+    let take = |name: &str| {
+        format!(
+            "Action=CreateDBClusterSnapshot&DBClusterIdentifier=production-cluster&DBClusterSnapshotIdentifier={name}"
+        )
+    };
+
+    let production = Production::start(&of_cluster());
+    let refused = production.relctl("plan").exits(1);
+    says(&refused, &["database `production-cluster` is not there"]);
+    production.moto.rds(CREATE_CLUSTER);
+    production.moto.rds(&take("by-hand"));
+    production.relctl("apply --auto-approve").success();
+    let calls: Vec<String> =
+        production.proxy.calls().into_iter().map(|call| call.operation).collect();
+    let at = |name: &str| calls.iter().position(|call| call == name).unwrap();
+    let looks = calls.get(at("CreateDBClusterSnapshot")..at("RunTask")).unwrap().iter();
+    assert_eq!(looks.filter(|call| *call == "DescribeDBClusterSnapshots").count(), 2);
+    let names = || {
+        let shown = production.moto.rds("Action=DescribeDBClusterSnapshots&SnapshotType=manual");
+        elements(&shown, "DBClusterSnapshotIdentifier")
+    };
+    let taken = names();
+    let [_, ours] = taken.as_slice() else { panic!("{taken:?}") };
+    assert!(ours.starts_with("production-db-v1-1-0-"), "{taken:?}");
+
+    let revert = production.relctl("revert --to start -o revert.json").success();
+    // On one line, to be copied, and without an option that has no value.
+    let command = format!(
+        "`aws rds restore-db-cluster-from-snapshot --db-cluster-identifier production-cluster-restored --snapshot-identifier {ours} --engine aurora-postgresql --db-subnet-group-name default --db-cluster-parameter-group-name "
+    );
+    assert!(revert.raw.contains(&command), "{command}: {revert}");
+    production.relctl("apply revert.json").success();
+    assert_eq!(names(), taken, "they are kept");
+}
+
+/// R1, R18: of a cluster too: a failed one, one that is gone, a name that another cluster has.
+#[test]
+fn a_snapshot_of_a_cluster_that_is_no_backup() {
+    let status = |status: &'static str| {
+        ProxyRules::default().rewrite("DescribeDBClusterSnapshots", move |_, reply| {
+            reply.edit_text(|text| {
+                text.replace("<Status>available</Status>", &format!("<Status>{status}</Status>"))
+            });
+        })
+    };
+    let absent = |from: usize| {
+        ProxyRules::default().rewrite("DescribeDBClusterSnapshots", move |call, reply| {
+            if call.nth >= from {
+                *reply = Reply::xml(404, "<ErrorResponse><Error><Code>DBClusterSnapshotNotFoundFault</Code><Message>no</Message></Error></ErrorResponse>");
+            }
+        })
+    };
+    for (rules, part) in [
+        (status("failed"), "is failed"),
+        (absent(2), "was begun and is gone"),
+        (absent(3), "left to go back to is not there any more"),
+    ] {
+        let production = Production::behind(&of_cluster(), rules);
+        production.moto.rds(CREATE_CLUSTER);
+        let applied = stops(&production, "");
+        says(&applied, &[part]);
+    }
 }
 
 /// The reply to `CreateDBSnapshot` is lost: the snapshot that was begun is found, and no second one.

@@ -1,4 +1,4 @@
-//! Documents that name a test as proof name one that exists.
+//! Documents, and the table of requirements, that name a test as proof name one that exists.
 
 use std::path::Path;
 
@@ -23,5 +23,34 @@ fn every_test_that_a_document_names_exists() {
             count += 1;
         }
         assert!(count > 10, "{document} names only {count} tests");
+    }
+}
+
+#[test]
+fn every_test_that_shows_a_requirement_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut sources = String::new();
+    for folder in ["tests", "crates", "plugins"] {
+        read_sources(&root.join(folder), &mut sources);
+    }
+    let named = Regex::new(r"`\w+(?:::\w+)*::(\w+)`").unwrap();
+    let mut count = 0;
+    let table = include_str!("requirements.rs").lines().filter(|line| line.starts_with("//! | "));
+    for found in table.flat_map(|row| named.captures_iter(row)) {
+        let is_there = sources.contains(&format!("fn {}(", &found[1]));
+        assert!(is_there, "there is no test {}", &found[0]);
+        count += 1;
+    }
+    assert!(count > 80, "only {count} are named");
+}
+
+fn read_sources(folder: &Path, sources: &mut String) {
+    for entry in folder.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            read_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
     }
 }

@@ -146,6 +146,25 @@ fn what_cannot_be_imported_is_said() {
     ");
 }
 
+/// Snapshots are no resources: a release takes them or looks them up, and owns none that is there.
+#[test]
+fn snapshots_are_looked_up_instead() {
+    let site = TestEnvironment::new();
+    let plugin =
+        "\n[plugins.aws-rds]\nconfig = { region = \"us-east-1\", account = \"123456789012\" }\n";
+    site.write("release.toml", &[RELEASE, plugin].concat());
+    site.relctl("init").success();
+    for kind in ["aws_db_snapshot", "aws_db_cluster_snapshot"] {
+        let output = site.relctl(&format!("import {kind} before-v1")).exits(1);
+        for part in [
+            format!("`{kind}` names only lookups and actions here"),
+            format!("hint: refer to what is there by a lookup: [lookup.{kind}.NAME]"),
+        ] {
+            assert!(output.stderr.contains(&part), "{part}: {output}");
+        }
+    }
+}
+
 #[test]
 fn of_two_plugins_one_is_named() {
     let site = site();

@@ -13,6 +13,9 @@
 //! | R8 ownership, one spelling | `r08_*`; `laws::a_plan_after_its_apply_is_empty` |
 //! | R13 versions | `r13_*`; ledger `identity::a_newer_format_is_refused`, `identity::unknown_fields_survive` |
 //! | R15 write-ahead journal | `kill::*`; engine `crash::*`; ledger `model::every_point_of_one_operation` |
+//! | R16 truthful success | `aws_rollout::a_rollout_that_is_seen_to_complete`, `aws_rollout::a_circuit_breaker_that_rolled_back_and_then_stable`, `aws_rollout::a_newer_deployment_of_somebody_else`, `aws_rollout::scaled_to_zero_proves_nothing`, `aws_rollout::a_rollout_that_does_not_end_has_failed_after_its_time` |
+//! | R17 migration | `aws_migration::a_migration_that_exits_1`, `aws_migration::a_migration_that_runs_out_of_memory`, `aws_migration::a_migration_that_does_not_end_is_unknown_and_looked_for_again`, `aws_migration::a_migration_that_never_starts`, `aws_migration::two_applies_at_once_run_one_migration`, `aws_logs::a_migration_that_fails_shows_the_end_of_its_log`, `aws_logs::the_schemas_version_is_recorded_before_and_after` |
+//! | R18 snapshot first | `aws_snapshot::the_snapshot_is_available_and_tagged_before_the_migration`, `aws_snapshot::a_snapshot_that_is_creating_and_then_failed`, `aws_snapshot::a_snapshot_that_stalls`, `aws_snapshot::a_name_that_another_instance_has_taken`, `aws_snapshot::a_snapshot_that_is_deleted_before_the_migration`, `aws_snapshot::a_snapshot_that_is_not_what_the_database_is`, `aws_snapshot::only_its_own_snapshots_are_pruned` |
 //! | R22 signals | `interruption::a_signal_parks_and_resume_goes_on`, `interruption::two_signals_leave_at_once_and_resume_settles` |
 //! | R25 the last verified | `r25_*`; engine `revert::goes_back_to_the_nearest_verified_entry_that_was_not_reverted` |
 //! | R26 revert is a plan | `r26_*`; `cycle::a_reviewed_revert_is_applied_like_any_plan`, `cycle::a_revert_needs_no_plugin_beside_relctl` |
@@ -21,6 +24,30 @@
 //! | R46 no ambient authority | host `hostile::*`; broker `files::tests::no_path_leads_out_of_the_root`, `files::tests::each_phase_allows_what_it_says`; `r46_*` |
 //! | R47 pinned by digest | `r47_*`; `initialising::a_changed_plugin_waits_for_upgrade`; `refusals::a_plan_made_with_another_plugin_is_refused` |
 //! | R48 bounded | host `hostile::an_endless_loop_ends_with_its_fuel`, `hostile::a_memory_bomb_is_refused`, `hostile::a_trap_while_applying_is_unknown` |
+//!
+//! What is said of AWS. What moto cannot show is scripted before it, at the HTTP level.
+//!
+//! | | shown by |
+//! |---|---|
+//! | E1 a plan after an apply is empty | `aws_story::a_second_plan_is_empty`; aws-ecs `task_definitions::after_the_rollout_nothing_differs` |
+//! | E2 order where it means nothing | aws-ecs `canonical::same_and_different`, of task definitions and of services |
+//! | E3 this step's deployment | `aws_rollout::a_rollout_that_is_seen_to_complete`, `aws_rollout::what_cannot_be_seen_is_degraded`, `aws_rollout::a_blue_green_rollout_is_followed_in_the_history` |
+//! | E4 rolled back is failed | `aws_rollout::a_circuit_breaker_that_rolled_back_and_then_stable`, `aws_rollout::stable_on_the_old_revision_is_no_success`, `aws_rollout::a_rollout_that_does_not_end_has_failed_after_its_time` |
+//! | E5 recorded content | `aws_revert::a_revision_that_was_deregistered_since`, `aws_revert::a_revision_that_was_deleted_since` |
+//! | E6 the count is not sent | `aws_story::an_autoscaler_changes_the_count_between_plan_and_apply` |
+//! | E7 never deregistered | `aws_story::foreign_revisions_between_releases`; aws-ecs `task_definitions::a_deletion_leaves_every_revision` |
+//! | E8 registered once | `aws_rollout::a_lost_reply_of_register_task_definition`; aws-ecs `task_definitions::the_same_content_is_not_registered_twice` |
+//! | E9 batches, local rules | `aws_story::twenty_five_services`; aws-ecs `rules::what_aws_refuses_is_refused_here`, `rules::families_and_doubled_names`, `canonical::units_are_aws_units` |
+//! | E10 one migration | `aws_migration::a_release_that_is_applied_again_after_a_revert_does_not_migrate_twice`, `aws_migration::a_migration_without_an_exit_code`, `aws_migration::a_side_car_exits_0_and_the_migration_exits_3`, `aws_migration::a_lost_reply_of_run_task` |
+//! | RDS R1 our snapshot | `aws_snapshot::the_snapshot_is_available_and_tagged_before_the_migration`, `aws_snapshot::a_snapshot_of_a_cluster_that_is_no_backup`; aws-rds `snapshots::a_failed_or_foreign_snapshot_is_no_backup` |
+//! | RDS R2 what waits | `aws_database::what_waits_for_the_window_is_shown_and_not_sent_again`, `aws_database::what_apply_immediately_would_flush_is_a_risk` |
+//! | RDS R3 no way down | `aws_database::a_downgrade_is_refused`, `aws_database::shrinking_is_refused`, `aws_database::an_unflagged_major_upgrade_is_refused` |
+//! | RDS R4 going back | `aws_database::a_major_upgrade_is_not_taken_back_by_modifying`, `aws_revert::what_a_migration_without_an_undo_means_is_said_before` |
+//! | RDS R5 available, more than once | aws-rds `instances::done_is_available_and_as_wanted_more_than_once`, `instances::a_stale_available_is_not_believed`; `aws_database::a_database_is_adopted_and_modified` |
+//! | RDS R6 protection | `aws_database::protection_and_final_snapshots_are_never_bypassed` |
+//! | C1 the account first | `aws_story::another_account_is_refused_before_any_other_call`; broker `guard::another_account_or_partition_gets_nothing` |
+//! | C2 planning looks | `aws_story::planning_only_looks`, `aws_permissions::the_generated_policies_are_enough_and_a_refusal_names_the_action` |
+//! | C3 no secret is read | `aws_permissions::planning_calls_what_its_policy_allows_and_applying_no_more` |
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

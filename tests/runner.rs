@@ -14,8 +14,11 @@
 )]
 
 mod aws_calls;
+mod aws_creation;
 mod aws_database;
 mod aws_endpoints;
+mod aws_import;
+mod aws_logs;
 mod aws_migration;
 mod aws_permissions;
 mod aws_revert;

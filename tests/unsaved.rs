@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use insta::assert_snapshot;
-use relctl_test::proxy::{Proxy, ProxyRules, Reply};
+use relctl_test::proxy::{Interference, Proxy, ProxyRules, Reply};
 
 use crate::bucket::{BUCKET, Bucket};
 use crate::environment::{Output, TestEnvironment};
@@ -26,9 +26,9 @@ impl Behind {
         let broken = Arc::new(AtomicBool::new(false));
         let (armed, closed) = (Arc::clone(&broken), AtomicBool::new(false));
         let proxy = ProxyRules::default()
-            .gate(move |call| {
+            .interfere(move |call| {
                 if !armed.load(Ordering::SeqCst) {
-                    return None;
+                    return Interference::Pass;
                 }
                 let is_late = ["4", "5", "6", "7", "8"]
                     .iter()
@@ -36,8 +36,11 @@ impl Behind {
                 if call.operation.starts_with("PUT ") && is_late {
                     closed.store(true, Ordering::SeqCst);
                 }
-                let refuse = call.operation.starts_with("PUT ") && closed.load(Ordering::SeqCst);
-                refuse.then(|| Reply::xml(503, "<Error><Code>SlowDown</Code></Error>"))
+                if call.operation.starts_with("PUT ") && closed.load(Ordering::SeqCst) {
+                    let slow_down = "<Error><Code>SlowDown</Code></Error>";
+                    return Interference::Answer(Reply::xml(503, slow_down));
+                }
+                Interference::Pass
             })
             .before(&bucket.endpoint())
             .unwrap();

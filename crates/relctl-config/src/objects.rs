@@ -183,13 +183,18 @@ fn read_addresses(node: Node, found: &mut Vec<Found>) -> Vec<(Address, Place)> {
 
 /// A length of time, in milliseconds.
 fn read_timeout(node: Node, found: &mut Vec<Found>) -> Option<u64> {
-    let (text, place) = take_text("timeout", node, found)?;
-    let read = humantime::parse_duration(&text).ok().filter(|time| !time.is_zero());
-    if read.is_none() {
-        let wrong = Found::at(place, format!("`timeout` cannot be `{text}`"));
-        found.push(wrong.hint("write a length of time, as in `90s`, `30m` or `2h`"));
-    }
-    u64::try_from(read?.as_millis()).ok()
+    let place = node.place;
+    let mut wrong = Vec::new();
+    let read = take_text("timeout", node, &mut wrong).and_then(|(text, _)| {
+        let read = humantime::parse_duration(&text).ok().filter(|time| !time.is_zero());
+        if read.is_none() {
+            wrong.push(Found::at(place, format!("`timeout` cannot be `{text}`")));
+        }
+        u64::try_from(read?.as_millis()).ok()
+    });
+    let hint = "write a length of time, as in `90s`, `30m` or `2h`";
+    found.extend(wrong.into_iter().map(|wrong| wrong.hint(hint)));
+    read
 }
 
 fn read_lifecycle(node: Node, found: &mut Vec<Found>) -> Option<(Lifecycle, Vec<(Path, Place)>)> {

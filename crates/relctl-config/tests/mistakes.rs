@@ -163,6 +163,28 @@ fn objects() {
 }
 
 #[test]
+fn timeouts() {
+    let job = |name: &str, timeout: &str| {
+        format!("[action.job.{name}]\ncommand=[]\ntimeout = {timeout}\n")
+    };
+    let body: String = [
+        ("unit", "'5 fortnights'"),
+        ("no_unit", "'90'"),
+        ("negative", "'-5s'"),
+        ("number", "30"),
+        ("zero", "'0s'"),
+        ("nothing", "''"),
+    ]
+    .map(|(name, timeout)| job(name, timeout))
+    .concat();
+    let where_none_is_known = "[check.http.x]\nplugin='world'\nurl='x'\ntimeout='5s'\n";
+    insta::assert_snapshot!(bodies(&[
+        ("lengths of time", &body),
+        ("where there is none", where_none_is_known)
+    ]));
+}
+
+#[test]
 fn references() {
     insta::assert_snapshot!(bodies(&[
         (

@@ -13,6 +13,9 @@ use crate::bindings::{files, host, http, types};
 use crate::limits::size;
 use crate::wire::sentence;
 
+/// The target of what plugins warn of: whoever runs relctl sees it without having asked for a log.
+const WARNING: &str = "relctl::warning";
+
 /// What all calls of a plugin share.
 pub(crate) struct World {
     /// As JSON.
@@ -129,7 +132,7 @@ impl host::Host for State {
         match level {
             host::Level::Debug => tracing::debug!(plugin, "{message}"),
             host::Level::Info => tracing::info!(plugin, "{message}"),
-            host::Level::Warn => tracing::warn!(plugin, "{message}"),
+            host::Level::Warn => tracing::warn!(target: WARNING, plugin, "{message}"),
             host::Level::Error => {
                 tracing::error!(plugin, "{message}");
                 self.last_error = Some(message);

@@ -1,8 +1,8 @@
 //! History: the log, one entry, and what drifted from it.
 
 use relctl_plan::{
-    Digest, Drift, Entry, EntryKind, EntryOutcome, FieldChange, JournalLine, Outcome, Plan,
-    Snapshot,
+    Digest, Drift, Entry, EntryKind, EntryOutcome, FieldChange, JournalLine, Outcome, Plan, Run,
+    Snapshot, Value,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::plan::View;
 use crate::report::{how_far, said_lines};
 use crate::style::Tone;
 use crate::text::{counted, joined, pad, safe, width};
+use crate::value::inline;
 
 /// One entry in the log; with `--json`, one element.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +184,7 @@ pub fn entry_text(whole: WholeEntry<'_>, style: &Style) -> String {
     lines.extend(view.step_lines());
     lines.push(String::new());
     lines.extend(left_behind(snapshot, *style));
+    lines.extend(run_lines(snapshot, entry.serial));
     joined(lines)
 }
 
@@ -199,6 +201,26 @@ fn left_behind(snapshot: &Snapshot, style: Style) -> Vec<String> {
         lines.push(format!("  {address}   no longer managed since #{since}"));
     }
     lines
+}
+
+/// What the runs of an entry left behind, as far as it fits on a line each.
+fn run_lines(snapshot: &Snapshot, serial: u64) -> Vec<String> {
+    let mut runs: Vec<&Run> = snapshot.runs.values().filter(|run| run.serial == serial).collect();
+    runs.sort_by(|a, b| a.address.cmp(&b.address));
+    let of_run = |run: &Run| {
+        let is_new = |name: &String, value: &Value| run.inputs.get(name) != Some(value);
+        let is_short = |value: &Value| !value.is_object() && !value.is_array();
+        let output =
+            run.output.iter().filter(|(name, value)| is_new(name, value) && is_short(value));
+        let values: Vec<(String, String)> =
+            output.map(|(name, value)| (safe(name).into_owned(), inline(value))).collect();
+        let widest = values.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+        let head = (!values.is_empty()).then(|| format!("  by {}", run.address));
+        let lines =
+            values.into_iter().map(|(name, value)| format!("    {}   {value}", pad(&name, widest)));
+        head.into_iter().chain(lines).collect::<Vec<_>>()
+    };
+    runs.into_iter().flat_map(of_run).collect()
 }
 
 pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
@@ -346,7 +368,18 @@ mod tests {
 
         Left behind: 1 object
           resource.aws_ecs_service.backend   changed by #14, protected
+          by action.aws_ecs_task.migrate
+            exit_code              0
+            schema_version_after   "43"
         "#);
+    }
+
+    /// A run by an entry, with what it left behind.
+    fn run(serial: u64, output: &Value) -> Value {
+        json!({
+            "address": "action.aws_ecs_task.migrate", "plugin": "ecs", "inputs": { "log_group": "/ecs/x" },
+            "output": output, "depends_on": [], "serial": serial, "undone": null, "outcome": "done",
+        })
     }
 
     /// The entry with a plan, a snapshot and this journal.
@@ -355,7 +388,12 @@ mod tests {
             "format": 1,
             "plugins": {},
             "objects": { "resource.aws_ecs_service.backend": recorded(&json!({ "task": 42 })) },
-            "runs": {},
+            "runs": {
+                "k14": run(14, &json!({
+                    "command": ["a"], "exit_code": 0, "log_group": "/ecs/x", "schema_version_after": "43",
+                })),
+                "k13": run(13, &json!({ "exit_code": 1 })),
+            },
         }))
         .unwrap();
         let (digest, plan) = (digest("entry"), healthflow());

@@ -66,11 +66,12 @@ pub(crate) fn pad(text: &str, columns: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
-/// Breaks the text at spaces into lines of at most `columns`; a longer word stays whole.
+/// Breaks the text at spaces into lines of at most `columns`. A longer word stays whole, and so
+/// does what stands between backticks: commands are copied.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut used = 0;
-    for word in text.split(' ') {
+    for word in words(text) {
         let needed = width(word);
         match lines.last_mut() {
             Some(line) if used + 1 + needed <= columns => {
@@ -85,6 +86,28 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The parts between spaces, of which what is in backticks is one.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut end = 0;
+        for part in text.split_inclusive(' ') {
+            end += part.len();
+            let word = text.get(..end).unwrap_or(text).trim_end_matches(' ');
+            let is_open = word.matches('`').count() % 2 == 1;
+            // A backtick without its partner is a letter like any other.
+            if part.ends_with(' ') && !(is_open && text.get(end..).is_some_and(|t| t.contains('`')))
+            {
+                rest = text.get(end..);
+                return text.get(..end - 1);
+            }
+        }
+        rest = None;
+        Some(text)
+    })
 }
 
 /// Shortens the text to about `columns` by leaving out its middle, saying how much.
@@ -203,6 +226,15 @@ mod tests {
     }
 
     #[test]
+    fn commands_are_not_broken() {
+        let text = "go back by `aws rds restore --from a`, `x y` then, and a single ` is one";
+        assert_eq!(
+            wrap(text, 12).join("\n"),
+            "go back by\n`aws rds restore --from a`,\n`x y` then,\nand a single\n` is one"
+        );
+    }
+
+    #[test]
     fn shortened_text_says_what_is_missing() {
         let text = "a".repeat(40) + &"b".repeat(60);
         insta::assert_snapshot!(shorten(&text, 40, Style::PLAIN), @"aaaaaaaaaaaaaaaaaa…(73 more)…bbbbbbbbb");
@@ -245,7 +277,7 @@ mod tests {
         }
 
         #[test]
-        fn wrapping_loses_no_word(text in "[a-z ]{0,80}", columns in 1_usize..40) {
+        fn wrapping_loses_no_word(text in "[a-z `]{0,80}", columns in 1_usize..40) {
             prop_assert_eq!(wrap(&text, columns).join(" "), text);
         }
     }

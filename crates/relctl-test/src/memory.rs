@@ -227,6 +227,16 @@ fn describe() -> Description {
             "x-relctl": { "run": run }
         })
     };
+    let mut snapshot = job("when-needed");
+    if let Some(snapshot) = snapshot.as_object_mut() {
+        let text = json!({ "type": "string" });
+        let fields = json!({ "name": text, "of": text, "taken": text, "procedure": text });
+        snapshot.insert("properties".to_owned(), fields);
+        let point =
+            json!({ "of": "of", "name": "name", "taken": "taken", "procedure": "procedure" });
+        let own = json!({ "run": "when-needed", "observed": true, "restore-point": point });
+        snapshot.insert("x-relctl".to_owned(), own);
+    }
     let check = json!({ "type": "object", "properties": { "of": { "type": "string" } } });
     let kinds = json!([
         { "name": "mem_thing", "role": "resource", "schema": thing, "batch": 1000 },
@@ -234,6 +244,7 @@ fn describe() -> Description {
         { "name": "mem_thing", "role": "lookup", "schema": thing, "batch": 1000 },
         { "name": "mem_job", "role": "action", "schema": job("on-change"), "batch": 1000 },
         { "name": "mem_backup", "role": "action", "schema": job("when-needed"), "batch": 1000 },
+        { "name": "mem_snapshot", "role": "action", "schema": snapshot, "batch": 1000 },
         { "name": "mem_check", "role": "check", "schema": check, "batch": 1000 },
     ]);
     Description {
@@ -329,8 +340,9 @@ impl Provider for MemoryProvider {
             self.note("assess", &change.subject.address);
             let mut assessment = Assessment::default();
             if change.verb == Verb::Run {
-                let is_backup = change.subject.address.kind() == "mem_backup";
-                assessment.reversal = if is_backup { Reversal::Kept } else { Reversal::Impossible };
+                let keeps = ["mem_backup", "mem_snapshot"];
+                let is_kept = keeps.contains(&change.subject.address.kind());
+                assessment.reversal = if is_kept { Reversal::Kept } else { Reversal::Impossible };
             }
             if change.paths.contains(&Path::field("size")) {
                 assessment
@@ -437,6 +449,9 @@ fn carry_out(world: &mut World, step: &StepCall) -> Result<Progress, Failure> {
         world.counter += 1;
         let mut output = desired.value.clone();
         output.insert("count".to_owned(), json!(world.counter));
+        if let Some(key) = key(address, &output).filter(|_| address.kind() == "mem_snapshot") {
+            world.things.insert(key, output.clone());
+        }
         output
     } else {
         change_thing(world, step, &desired.value)?

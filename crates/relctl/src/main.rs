@@ -108,7 +108,8 @@ fn crashed(has_begun: bool) -> CommandError {
 
 fn log_to_stderr(verbose: u8, environment: &Environment, ui: &Ui) {
     let default = match verbose {
-        0 => "off",
+        // What plugins warn of.
+        0 => "relctl::warning=warn",
         1 => "relctl=info",
         2 => "relctl=debug",
         _ => "trace",
@@ -122,9 +123,13 @@ fn log_to_stderr(verbose: u8, environment: &Environment, ui: &Ui) {
         }
         None => EnvFilter::new(default),
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(log::writer(environment))
-        .with_ansi(ui.message_style().color)
-        .init();
+        .with_ansi(ui.message_style().color);
+    if verbose == 0 && environment.log.is_none() {
+        log.without_time().with_target(false).init();
+    } else {
+        log.init();
+    }
 }

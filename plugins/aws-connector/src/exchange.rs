@@ -21,22 +21,22 @@ use serde_json::Value;
 /// Gives one call its operation and its body, and keeps the JSON of its reply.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// `None`: the body says it.
-    operation: Option<&'static str>,
+    /// The operation as its header names it; `None`: the body says it.
+    target: Option<String>,
     body: Vec<u8>,
     reply: Arc<Mutex<Value>>,
 }
 
 impl Exchange {
-    /// A JSON body, for an operation that the target header names.
-    pub fn json(operation: &'static str, body: &Value) -> Self {
+    /// A JSON body, for an operation that the target header names: `Service.Operation`.
+    pub fn json(target: String, body: &Value) -> Self {
         let body = body.to_string().into_bytes();
-        Self { operation: Some(operation), body, reply: Arc::default() }
+        Self { target: Some(target), body, reply: Arc::default() }
     }
 
     /// A form, which names its operation itself.
     pub fn form(body: String) -> Self {
-        Self { operation: None, body: body.into_bytes(), reply: Arc::default() }
+        Self { target: None, body: body.into_bytes(), reply: Arc::default() }
     }
 
     /// The reply, `null` before there is one.
@@ -57,11 +57,8 @@ impl Intercept for Exchange {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
-        if let Some(operation) = self.operation {
-            let target = request.headers().get("x-amz-target").unwrap_or_default();
-            let service = target.rsplit_once('.').map_or("", |(service, _)| service);
-            let target = format!("{service}.{operation}");
-            request.headers_mut().try_insert("x-amz-target", target)?;
+        if let Some(target) = &self.target {
+            request.headers_mut().try_insert("x-amz-target", target.clone())?;
         }
         *request.body_mut() = SdkBody::from(self.body.clone());
         request.headers_mut().insert("content-length", self.body.len().to_string());

@@ -62,6 +62,21 @@ impl Problem {
         Self { service, operation, is_write, cause }
     }
 
+    /// What went wrong, as a sentence.
+    pub fn sentence(self) -> String {
+        let named = format!("`{}:{}`", self.service, self.operation);
+        match Failure::from(self) {
+            Failure::Denied(text)
+            | Failure::Precondition(text)
+            | Failure::NotFound(text)
+            | Failure::Unavailable(text)
+            | Failure::Partial(_, text)
+            | Failure::Unknown(text) => text,
+            Failure::Throttled(_) => format!("{named} is throttled"),
+            Failure::Invalid(_) => format!("{named} was refused"),
+        }
+    }
+
     /// Whether the service answered with this code.
     pub fn is(&self, wanted: &str) -> bool {
         matches!(&self.cause, Cause::Service { code, .. } if code == wanted)

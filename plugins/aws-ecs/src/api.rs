@@ -1,10 +1,11 @@
 //! The calls to ECS that this plugin makes, each by name, with the limits of the API.
 
 use aws_connector::json::Object;
-use aws_connector::{Connector, Exchange, Problem, Writes, block_on, client_config};
-use aws_sdk_ecs::Client;
+use aws_connector::{Problem, Writes};
 use relctl_sdk::{Host, Replay};
 use serde_json::{Value, json};
+
+use crate::carrier::{Answer, Carrier};
 
 /// Operations that only look.
 pub(crate) const READS: &[&str] = &[
@@ -43,28 +44,16 @@ pub(crate) const SERVICES_PER_CALL: usize = 10;
 /// ECS, as this plugin uses it. Bodies and answers are AWS's JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct Ecs {
-    client: Client,
+    carrier: Carrier,
 }
-
-type Answer = Result<Value, Problem>;
 
 impl Ecs {
     pub(crate) fn new(host: &impl Host) -> Self {
-        let connector = Connector::new("ecs", WRITES, host.clone());
-        Self { client: Client::from_conf(client_config!(aws_sdk_ecs, connector)) }
+        Self { carrier: Carrier::new(host, "ecs", "AmazonEC2ContainerServiceV20141113", WRITES) }
     }
 
-    /// Carries one operation of ECS. The SDK's smallest one lends its pipeline.
     fn call(&self, operation: &'static str, body: &Value) -> Answer {
-        let exchange = Exchange::json(operation, body);
-        let carrier = self.client.list_clusters().customize().interceptor(exchange.clone());
-        match block_on(carrier.send()) {
-            Ok(_) => Ok(exchange.reply()),
-            Err(error) => {
-                let is_write = WRITES.iter().any(|(name, _)| *name == operation);
-                Err(Problem::of("ecs", operation, is_write, &error))
-            }
-        }
+        self.carrier.call(operation, body)
     }
 
     /// The clusters of these names, without those that are not there.

@@ -1,12 +1,15 @@
 //! Amazon ECS for relctl: clusters, task definitions, services, and one-off tasks.
 //!
 //! Each kind is a module: its canonical form, what a change means, the calls that make it. This
-//! file only tells them apart. `api` holds every call to AWS, and what the plugin asks for.
+//! file only tells them apart. `api` and `logs` hold every call to AWS, and what the plugin asks
+//! for.
 
 mod api;
 mod arn;
+mod carrier;
 mod cluster;
 mod config;
+mod logs;
 mod names;
 mod service;
 mod tags;
@@ -70,12 +73,20 @@ impl relctl_sdk::Plugin for AwsEcs {
                 ),
             ],
             files: false,
-            http: vec![Operations {
-                service: "ecs".to_owned(),
-                read: texts(api::READS),
-                write: texts(&writes),
-                also_needs: texts(api::ALSO_NEEDS),
-            }],
+            http: vec![
+                Operations {
+                    service: "ecs".to_owned(),
+                    read: texts(api::READS),
+                    write: texts(&writes),
+                    also_needs: texts(api::ALSO_NEEDS),
+                },
+                Operations {
+                    service: "logs".to_owned(),
+                    read: texts(logs::READS),
+                    write: Vec::new(),
+                    also_needs: Vec::new(),
+                },
+            ],
         }
     }
 

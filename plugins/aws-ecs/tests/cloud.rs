@@ -78,15 +78,20 @@ impl Cloud {
     }
 
     fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
-        assert_eq!(
-            (request.service.as_str(), request.method.as_str(), request.path.as_str()),
-            ("ecs", "POST", "/")
-        );
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/"));
         let header =
             |name: &str| request.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
         assert_eq!(header("content-type"), Some("application/x-amz-json-1.1"));
         let target = header("x-amz-target").unwrap();
-        let operation = target.strip_prefix("AmazonEC2ContainerServiceV20141113.").unwrap();
+        let (service, operation) = target.split_once('.').unwrap();
+        assert_eq!(
+            service,
+            match request.service.as_str() {
+                "ecs" => "AmazonEC2ContainerServiceV20141113",
+                "logs" => "Logs_20140328",
+                other => panic!("`{other}` is not a service of this plugin"),
+            }
+        );
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let mut state = self.0.lock().unwrap();
         state.calls.push((operation.to_owned(), body.clone()));

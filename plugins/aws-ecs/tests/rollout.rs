@@ -110,9 +110,14 @@ fn a_circuit_breaker_that_rolled_back_is_a_failure_with_its_reasons() {
     );
     cloud.script("ListTasks", [Answer::Json(200, json!({ "taskArns": ["t/1", "t/2"] }))]);
     let task = |by: &str, reason: &str| {
-        json!({ "startedBy": by, "stopCode": "EssentialContainerExited", "stoppedReason": reason, "lastStatus": "STOPPED",
-        "containers": [{ "name": "api", "exitCode": 137, "reason": "OutOfMemoryError" }] })
+        json!({ "taskArn": format!("task/prod/{by}-t"), "taskDefinitionArn": format!("{PREFIX}task-definition/web:42"),
+            "startedBy": by, "stopCode": "EssentialContainerExited", "stoppedReason": reason, "lastStatus": "STOPPED",
+            "containers": [{ "name": "proxy", "exitCode": 0 }, { "name": "api", "exitCode": 137, "reason": "OutOfMemoryError" }] })
     };
+    cloud.put("web", 42, "ACTIVE", json!({ "containerDefinitions": [{ "name": "api", "logConfiguration": { "logDriver": "awslogs",
+        "options": { "awslogs-group": "/ecs/prod", "awslogs-stream-prefix": "web" } } }] }));
+    let log = json!({ "events": [{ "message": "cannot read DATABASE_URL" }] });
+    cloud.script("GetLogEvents", [Answer::Json(200, log)]);
     cloud.script(
         "DescribeTasks",
         [Answer::Json(
@@ -130,6 +135,7 @@ fn a_circuit_breaker_that_rolled_back_is_a_failure_with_its_reasons() {
         "it ran out",
         "exit code 137",
         "OutOfMemoryError",
+        "log: group /ecs/prod, stream web/api/2-t\n    cannot read DATABASE_URL\n",
         "steady state",
     ] {
         assert!(message.contains(part), "{part}: {message}");
@@ -335,15 +341,32 @@ fn what_stands_in_the_way_is_said_before_anything_starts() {
             "{part}"
         );
     }
-    let (host, change) = rollout_of(
-        &cloud,
-        json!([old()]),
-        json!({ "deploymentController": { "type": "CODE_DEPLOY" } }),
-    );
-    assert!(
-        matches!(AwsEcs::assess(&host, &change), Err(Failure::Precondition(message)) if message.contains("CODE_DEPLOY"))
-    );
     assert_eq!(host.writes(), 0);
+}
+
+#[test]
+fn a_service_that_ecs_does_not_deploy_is_looked_up_and_not_owned() {
+    for controller in ["CODE_DEPLOY", "EXTERNAL"] {
+        let cloud = Cloud::default();
+        let more = json!({ "deploymentController": { "type": controller } });
+        cloud.script("DescribeServices", [service("web:41", json!([old()]), more)]);
+        let host = cloud.host();
+        let fields = json!({ "cluster": "prod", "name": "web" });
+        let owned = subject("resource.aws_ecs_service.web", fields.clone());
+        let looked_up = subject("lookup.aws_ecs_service.web", fields.clone());
+        let observed = AwsEcs::observe(&host, &[owned, looked_up]);
+        assert!(
+            matches!(&observed[0], Err(Failure::Precondition(message)) if message.contains(controller) && message.contains("use a lookup")),
+            "{observed:?}"
+        );
+        assert!(matches!(&observed[1], Ok(Some(_))), "{observed:?}");
+
+        let mut declared = fields;
+        declared["deployment_controller"] = json!({ "type": controller });
+        let declared = subject("resource.aws_ecs_service.web", declared);
+        let problems = AwsEcs::validate(&host, &declared).unwrap_err();
+        assert_eq!(problems[0].path, "/deployment_controller/type");
+    }
 }
 
 #[test]

@@ -38,6 +38,166 @@ fn migration(status: &str) -> (Cloud, FakeHost, Step) {
     (cloud, host, step)
 }
 
+/// A page of a log, with the token that leads to the next one in either direction.
+fn page(messages: &[&str], next: &str) -> Answer {
+    let events: Vec<Value> = messages.iter().map(|message| json!({ "message": message })).collect();
+    Answer::Json(
+        200,
+        json!({ "events": events, "nextBackwardToken": next, "nextForwardToken": next }),
+    )
+}
+
+/// A migration whose log states both versions, in lines of one form.
+fn versioned() -> (Cloud, FakeHost, Step) {
+    let (cloud, host, mut step) = migration("ACTIVE");
+    let pattern = r"schema is at (\d+)";
+    let desired = step.change.desired.as_mut().unwrap();
+    desired.set("schema_version", json!({ "before": pattern, "after": pattern }));
+    (cloud, host, step)
+}
+
+fn stopped(code: u64) -> Answer {
+    described(
+        json!({ "lastStatus": "STOPPED", "containers": [{ "name": "api", "exitCode": code }] }),
+    )
+}
+
+#[test]
+fn the_versions_that_a_log_states_are_left_behind() {
+    let head = page(&["schema is at 41", "up 42\nschema is at 42"], "f/1");
+    let tail = page(&["schema is at 42", "up 43", "schema is at 43", "bye"], "b/1");
+    let (cloud, host, step) = versioned();
+    cloud.script("GetLogEvents", [head.clone(), tail.clone()]);
+    let waiting = token(AwsEcs::apply(&host, &step));
+    cloud.script("DescribeTasks", [stopped(0)]);
+    let Ok(Progress::Done(document)) = AwsEcs::poll(&host, &step, &waiting) else { panic!("done") };
+    assert_eq!(document.value["schema_version_before"], "41");
+    assert_eq!(document.value["schema_version_after"], "43");
+    assert_eq!(host.logged(), Vec::<String>::new());
+
+    // How far one came that failed is what the person on call wants to know.
+    let (cloud, host, step) = versioned();
+    cloud.script("GetLogEvents", [head, tail]);
+    let waiting = token(AwsEcs::apply(&host, &step));
+    cloud.script("DescribeTasks", [stopped(1)]);
+    let Err(Failure::Partial(document, message)) = AwsEcs::poll(&host, &step, &waiting) else {
+        panic!("it failed")
+    };
+    assert_eq!(document.value["schema_version_after"], "43");
+    assert!(message.contains("\n  schema_version_before is 41\n"), "{message}");
+}
+
+#[test]
+fn a_version_that_is_not_stated_is_absent_and_warned_of() {
+    let no = json!({ "__type": "AccessDeniedException", "message": "no" });
+    for (log, may_come) in
+        [(Answer::Json(400, no), false), (page(&["nothing of the kind"], "x/1"), true)]
+    {
+        let (cloud, host, step) = versioned();
+        cloud.script("GetLogEvents", [log]);
+        let waiting = token(AwsEcs::apply(&host, &step));
+        cloud.script("DescribeTasks", [stopped(0)]);
+        let mut polled = AwsEcs::poll(&host, &step, &waiting);
+        if may_come {
+            // A log may be behind its task for a moment.
+            let waiting = token(polled);
+            host.set_now_ms(10_000);
+            polled = AwsEcs::poll(&host, &step, &waiting);
+        }
+        let Ok(Progress::Done(document)) = polled else { panic!("done: {polled:?}") };
+        assert_eq!(document.value.get("schema_version_before"), None);
+        let warned = host.logged();
+        assert_eq!(warned.len(), 2, "{warned:?}");
+        let start = "action.aws_ecs_task.migrate: schema_version_before is not known: ";
+        assert!(warned[0].starts_with(start), "{warned:?}");
+    }
+}
+
+#[test]
+fn a_pattern_that_cannot_be_meant_is_refused() {
+    let declared = json!({ "cluster": "prod", "task_definition": "web:42", "schema_version": { "after": "v\\d+" } });
+    let host = Cloud::default().host();
+    let problems =
+        AwsEcs::validate(&host, &subject("action.aws_ecs_task.migrate", declared)).unwrap_err();
+    assert_eq!(problems[0].path, "/schema_version/after");
+    assert!(problems[0].message.contains("0 groups"), "{problems:?}");
+}
+
+/// How a migration that exits with 1 is told, where its log is answered for so.
+fn told(log: impl IntoIterator<Item = Answer>) -> (Cloud, String) {
+    let (cloud, host, step) = migration("ACTIVE");
+    cloud.script("GetLogEvents", log);
+    let waiting = token(AwsEcs::apply(&host, &step));
+    cloud.script("DescribeTasks", [described(json!({ "taskArn": "task/prod/t1", "lastStatus": "STOPPED", "containers": [{ "name": "api", "exitCode": 1 }] }))]);
+    match AwsEcs::poll(&host, &step, &waiting) {
+        Err(Failure::Partial(_, message)) => (cloud, message),
+        other => panic!("it failed: {other:?}"),
+    }
+}
+
+#[test]
+fn a_failure_shows_the_end_of_its_log() {
+    // An empty page is not the end; the same token again is.
+    let (cloud, message) = told([
+        page(&["up 42", "no such\ncolumn"], "b/1"),
+        page(&[], "b/2"),
+        page(&["up 41"], "b/3"),
+        page(&[], "b/3"),
+    ]);
+    assert!(
+        message.ends_with(
+            "log: group /ecs/prod, stream web/api/t1\n    up 41\n    up 42\n    no such\n    column"
+        ),
+        "{message}"
+    );
+    assert_eq!(cloud.count("GetLogEvents"), 4);
+    assert_eq!(
+        cloud.sent("GetLogEvents"),
+        json!({ "logGroupName": "/ecs/prod", "logStreamName": "web/api/t1", "limit": 20, "startFromHead": false, "nextToken": "b/3" })
+    );
+    // A stream that never says that it ends is left.
+    let (cloud, message) = told((0..30).map(|n| page(&[], &format!("b/{n}"))));
+    assert!(message.ends_with("(there is nothing in it)"), "{message}");
+    assert_eq!(cloud.count("GetLogEvents"), 10);
+}
+
+#[test]
+fn a_log_that_cannot_be_read_changes_no_verdict() {
+    let refused = |code: &str| Answer::Json(400, json!({ "__type": code, "message": "no" }));
+    for (answer, why) in [
+        (refused("AccessDeniedException"), "`logs:GetLogEvents` is not allowed"),
+        (refused("ResourceNotFoundException"), "ResourceNotFoundException"),
+        (refused("ThrottlingException"), "is throttled"),
+        (Answer::Lost, "connection reset"),
+        (Answer::Text(200, "no JSON".to_owned()), "cannot be read"),
+    ] {
+        let (_, message) = told([answer]);
+        assert!(message.contains("exit code 1"), "{message}");
+        assert!(message.contains("group /ecs/prod, stream web/api/t1"), "{message}");
+        assert!(message.contains("cannot be shown: ") && message.contains(why), "{why}: {message}");
+    }
+}
+
+#[test]
+fn a_log_of_another_region_is_not_looked_for_here() {
+    let (cloud, host, step) = migration("ACTIVE");
+    let options = json!({ "awslogs-group": "/ecs/prod", "awslogs-stream-prefix": "web", "awslogs-region": "eu-west-1" });
+    cloud.put(
+        "web",
+        42,
+        "ACTIVE",
+        json!({ "containerDefinitions": [{ "name": "api",
+        "logConfiguration": { "logDriver": "awslogs", "options": options } }] }),
+    );
+    let waiting = token(AwsEcs::apply(&host, &step));
+    cloud.script("DescribeTasks", [described(json!({ "lastStatus": "STOPPED" }))]);
+    let Err(Failure::Partial(_, message)) = AwsEcs::poll(&host, &step, &waiting) else {
+        panic!("it failed")
+    };
+    assert!(message.contains("it is in eu-west-1"), "{message}");
+    assert_eq!(cloud.count("GetLogEvents"), 0);
+}
+
 fn token(progress: Result<Progress, Failure>) -> String {
     match progress {
         Ok(Progress::Pending { token, .. }) => token,

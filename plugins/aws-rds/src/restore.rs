@@ -45,7 +45,7 @@ impl Restore<'_> {
             format!("stop what writes to {name}"),
             format!("take a snapshot of {name} as it is, so that nothing is lost for good"),
             format!(
-                "restore {which} as {name}-restored, with {settings}: {}",
+                "restore {which} as {name}-restored, with {settings}: `{}`",
                 self.command(snapshot)
             ),
         ];
@@ -55,9 +55,18 @@ impl Restore<'_> {
             ));
         }
         let kind = if self.is_cluster { "cluster" } else { "instance" };
+        let rename = |old: &str, new: &str| {
+            format!(
+                "`aws rds modify-db-{kind} --db-{kind}-identifier {old} --new-db-{kind}-identifier {new} --apply-immediately`"
+            )
+        };
         steps.extend([
             format!("verify the data of {name}-restored"),
-            format!("rename {name} to {name}-old, then {name}-restored to {name}: aws rds modify-db-{kind} --db-{kind}-identifier OLD --new-db-{kind}-identifier NEW --apply-immediately"),
+            format!("rename {name} to {name}-old: {}", rename(name, &format!("{name}-old"))),
+            format!(
+                "rename {name}-restored to {name}: {}",
+                rename(&format!("{name}-restored"), name)
+            ),
             format!("start what writes again; keep {name}-old until nobody asks for it"),
         ]);
         steps.into_iter().zip(1..).map(|(step, number)| format!("{number}. {step}")).collect()
@@ -138,6 +147,7 @@ impl Restore<'_> {
     fn text(&self, field: &str) -> Option<String> {
         Some(match self.was.get(field)? {
             Value::String(text) => text.clone(),
+            Value::Array(items) if items.is_empty() => return None,
             Value::Array(items) => {
                 items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
             }
@@ -166,10 +176,11 @@ mod tests {
             [
                 "1. stop what writes to db",
                 "2. take a snapshot of db as it is, so that nothing is lost for good",
-                "3. restore before-1 as db-restored, with class db.r6g.large, subnet group private, security groups sg-7 sg-8, parameter group pg15, option group not recorded, Multi-AZ true, public false, deletion protection true, port 5432: aws rds restore-db-instance-from-db-snapshot --db-instance-identifier db-restored --db-snapshot-identifier before-1 --db-instance-class db.r6g.large --db-subnet-group-name private --vpc-security-group-ids sg-7 sg-8 --db-parameter-group-name pg15 --port 5432 --multi-az --no-publicly-accessible --deletion-protection",
+                "3. restore before-1 as db-restored, with class db.r6g.large, subnet group private, security groups sg-7 sg-8, parameter group pg15, option group not recorded, Multi-AZ true, public false, deletion protection true, port 5432: `aws rds restore-db-instance-from-db-snapshot --db-instance-identifier db-restored --db-snapshot-identifier before-1 --db-instance-class db.r6g.large --db-subnet-group-name private --vpc-security-group-ids sg-7 sg-8 --db-parameter-group-name pg15 --port 5432 --multi-az --no-publicly-accessible --deletion-protection`",
                 "4. verify the data of db-restored",
-                "5. rename db to db-old, then db-restored to db: aws rds modify-db-instance --db-instance-identifier OLD --new-db-instance-identifier NEW --apply-immediately",
-                "6. start what writes again; keep db-old until nobody asks for it",
+                "5. rename db to db-old: `aws rds modify-db-instance --db-instance-identifier db --new-db-instance-identifier db-old --apply-immediately`",
+                "6. rename db-restored to db: `aws rds modify-db-instance --db-instance-identifier db-restored --new-db-instance-identifier db --apply-immediately`",
+                "7. start what writes again; keep db-old until nobody asks for it",
             ]
         );
     }
@@ -177,11 +188,11 @@ mod tests {
     #[test]
     fn a_clusters_procedure_adds_its_instances() {
         let was = map(
-            json!({ "engine": "aurora-postgresql", "db_subnet_group_name": "private", "deletion_protection": false }),
+            json!({ "engine": "aurora-postgresql", "db_subnet_group_name": "private", "vpc_security_group_ids": [], "deletion_protection": false }),
         );
         let steps = Restore { name: "c", snapshot: None, was: &was, is_cluster: true }.procedure();
         assert!(steps[2].contains("restore-db-cluster-from-snapshot --db-cluster-identifier c-restored --snapshot-identifier SNAPSHOT --engine aurora-postgresql --db-subnet-group-name private --no-deletion-protection"), "{steps:?}");
         assert!(steps[3].contains("add instances"), "{steps:?}");
-        assert_eq!(steps.len(), 7);
+        assert_eq!(steps.len(), 8);
     }
 }

@@ -2,7 +2,7 @@
 
 use aws_rds::AwsRds;
 use relctl_sdk::testing::{FakeHost, change, step, subject};
-use relctl_sdk::{Failure, Plugin, Progress, Step, Subject, Value, Verb};
+use relctl_sdk::{Attempt, Failure, Plugin, Progress, Step, Subject, Value, Verb};
 use serde_json::json;
 
 use crate::cloud::{Answer, Cloud, instance, instances};
@@ -238,4 +238,38 @@ fn a_restore_sends_every_setting_and_tells_the_rest_afterwards() {
     assert_eq!(cloud.sent("ModifyDBInstance")["BackupRetentionPeriod"], "7");
     assert!(matches!(AwsRds::poll(&host, &step, &token), Ok(Progress::Pending { .. })));
     assert_eq!(cloud.count("ModifyDBInstance"), 1, "told once");
+}
+
+/// A lost reply, and an attempt that was cut off: what is there is only taken for the step's own
+/// where its tag says so.
+#[test]
+fn what_somebody_else_made_meanwhile_is_not_taken_over() {
+    let with_tag = |lineage: &str| {
+        let tags = format!(
+            "<TagList><Tag><Key>relctl:lineage</Key><Value>{lineage}</Value></Tag></TagList>"
+        );
+        instances(&[instance("prod", "available", &tags)])
+    };
+    for (lineage, is_ours) in [("test", true), ("of-another-team", false)] {
+        let cloud = Cloud::default();
+        cloud.script("CreateDBInstance", [Answer::Lost]);
+        cloud.script("DescribeDBInstances", [instances(&[]), with_tag(lineage)]);
+        let host = cloud.host();
+        let declared = subject(
+            "resource.aws_db_instance.main",
+            json!({ "identifier": "prod", "engine": "postgres", "username": "app" }),
+        );
+        let mut step = step(change(Verb::Create, declared, None));
+        for attempt in [Attempt::First, Attempt::Again] {
+            step.attempt = attempt;
+            match AwsRds::apply(&host, &step) {
+                Ok(Progress::Pending { .. }) if is_ours => {}
+                Err(Failure::Precondition(message)) if !is_ours => {
+                    assert!(message.contains("exists already"), "{message}");
+                }
+                other => panic!("{lineage} {attempt:?}: {other:?}"),
+            }
+        }
+        assert_eq!(cloud.count("CreateDBInstance"), 1);
+    }
 }

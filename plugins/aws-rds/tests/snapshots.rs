@@ -96,6 +96,86 @@ fn a_failed_or_foreign_snapshot_is_no_backup() {
     }
 }
 
+/// Snapshots with more XML in each.
+fn with(there: Answer, more: &str) -> Answer {
+    let Answer::Result(xml) = there else { panic!("no snapshots") };
+    Answer::Result(xml.replace("</DBSnapshot>", &format!("{more}</DBSnapshot>")))
+}
+
+const TRAITS: &str = "<DbiResourceId>db-1</DbiResourceId><Engine>postgres</Engine><EngineVersion>15.4</EngineVersion><AllocatedStorage>20</AllocatedStorage>";
+
+/// R18: what is available is still not the database.
+#[test]
+fn a_snapshot_that_is_not_what_the_database_is_is_no_backup() {
+    let database = instance(
+        "prod",
+        "available",
+        "<DbiResourceId>db-1</DbiResourceId><AllocatedStorage>20</AllocatedStorage><StorageEncrypted>true</StorageEncrypted>",
+    );
+    for (from, to, part) in [
+        ("db-1", "db-2", r#"its resource id is "db-2", the database's "db-1""#),
+        ("postgres", "mysql", r#"its engine is "mysql", the database's "postgres""#),
+        ("15.4", "15.3", r#"its engine version is "15.3", the database's "15.4""#),
+        (">20<", ">5<", "its size in GiB is 5, the database's 20"),
+        (">true<", ">false<", "its encryption is false, the database's true"),
+        ("", "", ""),
+    ] {
+        let (cloud, host, step) = production(json!({}));
+        let waiting = token(AwsRds::apply(&host, &step));
+        cloud.script("DescribeDBInstances", [instances(std::slice::from_ref(&database))]);
+        let traits = format!("{TRAITS}<Encrypted>true</Encrypted>").replace(from, to);
+        cloud.script("DescribeDBSnapshots", [with(ours("available"), &traits)]);
+        match AwsRds::poll(&host, &step, &waiting) {
+            Err(Failure::Partial(document, message)) if !part.is_empty() => {
+                assert!(message.contains(part), "{part}: {message}");
+                assert_eq!(document.value["db_snapshot_identifier"], NAME);
+            }
+            Ok(Progress::Done(_)) if part.is_empty() => {}
+            other => panic!("{part}: {other:?}"),
+        }
+    }
+    let (cloud, host, step) = production(json!({}));
+    let waiting = token(AwsRds::apply(&host, &step));
+    cloud.script("DescribeDBInstances", [instances(&[])]);
+    cloud.script("DescribeDBSnapshots", [ours("available")]);
+    assert!(
+        matches!(AwsRds::poll(&host, &step, &waiting), Err(Failure::Partial(_, message)) if message.contains("is gone"))
+    );
+}
+
+/// `max_age`: one from before an upgrade is young, and no way back to what is there now.
+#[test]
+fn a_young_snapshot_of_another_version_does_not_serve() {
+    for (version, serves) in [("15.4", true), ("14.9", false)] {
+        let (cloud, host, step) = production(json!({ "max_age": "24h" }));
+        // 2026-11-22, when the snapshot was taken.
+        host.set_now_ms(1_795_305_600_000 + 60_000);
+        let young = snapshots(&[("nightly", "prod", "available", &[])]);
+        let young = with(young, &TRAITS.replace("15.4", version));
+        cloud.script("DescribeDBSnapshots", [ABSENT, young]);
+        let applied = AwsRds::apply(&host, &step);
+        assert_eq!(matches!(applied, Ok(Progress::Done(_))), serves, "{version}: {applied:?}");
+        assert_eq!(cloud.count("CreateDBSnapshot"), usize::from(!serves), "{version}");
+    }
+}
+
+/// R18: what a run left is looked at again before something that cannot be undone starts.
+#[test]
+fn what_a_run_left_is_there_or_not() {
+    let (cloud, host, step) = production(json!({}));
+    let left = json!({ "db_instance_identifier": "prod", "db_snapshot_identifier": NAME });
+    let subject = Subject { prior: left.as_object().cloned(), ..step.change.subject };
+    for (there, found) in
+        [(ours("available"), Some(NAME)), (ours("deleting"), None), (ABSENT, None)]
+    {
+        cloud.script("DescribeDBSnapshots", [there]);
+        let observed = AwsRds::observe(&host, std::slice::from_ref(&subject)).remove(0).unwrap();
+        let name = observed.as_ref().and_then(|map| map["db_snapshot_identifier"].as_str());
+        assert_eq!(name, found);
+        assert_eq!(cloud.sent("DescribeDBSnapshots")["DBSnapshotIdentifier"], NAME);
+    }
+}
+
 #[test]
 fn a_lost_reply_is_looked_into() {
     let (cloud, host, step) = production(json!({}));

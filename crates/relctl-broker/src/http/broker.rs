@@ -1,7 +1,7 @@
 //! One request of a plugin, from its bytes to its answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
@@ -21,6 +21,8 @@ use crate::{
 
 /// How much of an error's text goes into a message, in bytes.
 const MAX_DETAIL: usize = 300;
+/// How long an aside is waited for at most.
+const MAX_ASIDE: Duration = Duration::from_secs(10);
 /// The largest answer to a question of relctl's own, in bytes.
 const MAX_OWN_ANSWER: u64 = 64 * 1024;
 
@@ -248,17 +250,24 @@ impl HttpTransport for HttpBroker {
         let wire = verdict(call.phase, access, grants, &settings.region, &request)
             .map_err(|refusal| HttpError::Denied(refusal.to_string()))?;
         let source = if call.phase == Phase::Apply { &self.apply } else { &self.plan };
-        self.guard(settings, source, call.deadline).await?;
+        let deadline = if wire.service.aside { soon(call.deadline) } else { call.deadline };
+        self.guard(settings, source, deadline).await?;
         let exchange = Exchange {
             wire: &wire,
             source,
             repeatable: !matches!(access, Access::Write { replay_safe: false }),
             read: access == Access::Read,
-            deadline: call.deadline,
+            deadline,
             max_response: call.max_response,
         };
         self.exchange(settings, &exchange).await
     }
+}
+
+/// Until when an aside is waited for: the call that asks for it must have time left to end well.
+fn soon(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + (deadline.saturating_duration_since(now) / 2).min(MAX_ASIDE)
 }
 
 /// An error after an attempt whose outcome is not known.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::service::service;
 use crate::{Grants, Phase};
 
 /// The version of IAM's policy language.
@@ -36,7 +37,9 @@ pub fn iam_policy(grants: &[Grants], phase: Phase) -> IamPolicy {
     let mut read: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut write: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut besides: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for (service, operations) in grants.iter().flat_map(|grants| &grants.http) {
+    let needed = |name: &str| phase.may_write() || !service(name).is_some_and(|s| s.aside);
+    let granted = grants.iter().flat_map(|grants| &grants.http);
+    for (service, operations) in granted.filter(|(name, _)| needed(name)) {
         read.entry(service).or_default().extend(operations.read.iter().map(String::as_str));
         if phase.may_write() {
             write.entry(service).or_default().extend(operations.write.iter().map(String::as_str));
@@ -151,7 +154,7 @@ mod tests {
         [
             grants(
                 r#"{"http": {"ecs": {"read": ["DescribeServices"], "write": ["UpdateService"],
-                    "also_needs": ["iam:PassRole"]}}}"#,
+                    "also_needs": ["iam:PassRole"]}, "logs": {"read": ["GetLogEvents"]}}}"#,
             ),
             grants(
                 r#"{"http": {"rds": {"read": ["DescribeDBInstances"], "write": ["CreateDBSnapshot"],
@@ -182,6 +185,7 @@ mod tests {
             [
                 "sts:GetCallerIdentity",
                 "ecs:DescribeServices",
+                "logs:GetLogEvents",
                 "rds:DescribeDBInstances",
                 "ecs:UpdateService",
                 "rds:CreateDBSnapshot",

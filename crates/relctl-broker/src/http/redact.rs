@@ -25,6 +25,8 @@ static SECRET: LazyLock<Regex> = LazyLock::new(|| {
         r"|\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[\w-]{20,}|xox[abeoprs]-[\w-]{10,})",
         r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
         r"|-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]*-----|\z)",
+        // What is left of a key whose beginning was cut off.
+        r"|(?:[A-Za-z0-9+/=]{16,}\s+)+-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----",
         // What stands before the host of a URL.
         r"|(://)[^/\s@]+@",
     ))
@@ -151,6 +153,9 @@ mod tests {
         assert_eq!(redact(&format!("it is {token}."), &[]), "it is [redacted].");
         let key = ["-----BEGIN PRIVATE", " KEY-----\nMIIE\n-----END PRIVATE", " KEY-----"].concat();
         assert_eq!(redact(&format!("a {key} b"), &[]), "a [redacted] b");
+        let half =
+            ["a\n  MIIEvQIBADANBgkqhkiG\n  9w0BAQEFAASCBKcw==\n  -----END PRIVATE", " KEY-----\nb"];
+        assert_eq!(redact(&half.concat(), &[]), "a\n  [redacted]\nb");
     }
 
     #[test]

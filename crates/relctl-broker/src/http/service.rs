@@ -21,6 +21,9 @@ pub(crate) struct Service {
     /// Operations whose answers hold credentials. No grant lets them through: no credential enters
     /// a guest.
     pub(crate) never: &'static [&'static str],
+    /// What it answers explains, and decides nothing. So it is asked only while applying, which
+    /// spares planning the permission, and nothing waits long for it.
+    pub(crate) aside: bool,
 }
 
 /// Every service that can be granted.
@@ -30,18 +33,21 @@ pub(crate) const SERVICES: &[Service] = &[
         id: "ECS",
         protocol: Protocol::Json { target: "AmazonEC2ContainerServiceV20141113" },
         never: &[],
+        aside: false,
     },
     Service {
         name: "logs",
         id: "CloudWatch Logs",
         protocol: Protocol::Json { target: "Logs_20140328" },
         never: &[],
+        aside: true,
     },
     Service {
         name: "rds",
         id: "RDS",
         protocol: Protocol::Query { version: "2014-10-31" },
         never: &[],
+        aside: false,
     },
     Service {
         name: "sts",
@@ -57,6 +63,7 @@ pub(crate) const SERVICES: &[Service] = &[
             "GetSessionToken",
             "GetWebIdentityToken",
         ],
+        aside: false,
     },
 ];
 

@@ -51,6 +51,10 @@ pub(crate) enum Refusal {
     )]
     WriteInPhase { service: String, operation: String, phase: Phase },
     #[error(
+        "`{service}:{operation}` is let through only while applying; this is the plugin's mistake"
+    )]
+    Aside { service: String, operation: String },
+    #[error(
         "`{service}:{operation}` is not granted as a {access}; if the plugin should have it, run \
          `relctl init --upgrade` and review what it asks for"
     )]
@@ -77,6 +81,9 @@ pub(crate) fn verdict(
     }
     if matches!(access, Access::Write { .. }) && !phase.may_write() {
         return Err(Refusal::WriteInPhase { service: service(), operation: operation(), phase });
+    }
+    if wire.service.aside && !phase.may_write() {
+        return Err(Refusal::Aside { service: service(), operation: operation() });
     }
     let granted = grants.http.get(wire.service.name);
     let (granted, word) = match access {

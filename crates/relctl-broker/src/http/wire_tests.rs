@@ -10,6 +10,7 @@ fn grants() -> Grants {
     serde_json::from_str(
         r#"{"http": {
             "ecs": {"read": ["DescribeServices"], "write": ["UpdateService"]},
+            "logs": {"read": ["GetLogEvents"]},
             "rds": {"read": ["DescribeDBInstances"], "write": ["CreateDBSnapshot"]},
             "sts": {"read": ["GetCallerIdentity", "AssumeRole"]}}}"#,
     )
@@ -37,6 +38,11 @@ fn ecs(operation: &str) -> HttpRequest {
     request("ecs", "POST /", &["Content-Type: application/x-amz-json-1.1", &target], "{}")
 }
 
+fn logs(operation: &str) -> HttpRequest {
+    let target = format!("X-Amz-Target: Logs_20140328.{operation}");
+    request("logs", "POST /", &["Content-Type: application/x-amz-json-1.1", &target], "{}")
+}
+
 fn rds(body: &str) -> HttpRequest {
     request("rds", "POST /", &["content-type: application/x-www-form-urlencoded"], body)
 }
@@ -50,6 +56,7 @@ fn word(phase: Phase, access: Access, request: &HttpRequest) -> String {
         Err(Refusal::Never { .. }) => "never".to_owned(),
         Err(Refusal::Phase { .. }) => "phase".to_owned(),
         Err(Refusal::WriteInPhase { .. }) => "write while planning".to_owned(),
+        Err(Refusal::Aside { .. }) => "only while applying".to_owned(),
         Err(Refusal::NotGranted { .. }) => "not granted".to_owned(),
     }
 }
@@ -90,6 +97,11 @@ fn phase_and_grant_decide() {
         (Phase::Plan, WRITE, snapshot.clone(), "write while planning"),
         (Phase::Apply, WRITE, snapshot, "CreateDBSnapshot"),
         (Phase::Plan, Access::Read, identity, "GetCallerIdentity"),
+        // A log may say what no plan needs to know.
+        (Phase::Apply, Access::Read, logs("GetLogEvents"), "GetLogEvents"),
+        (Phase::Plan, Access::Read, logs("GetLogEvents"), "only while applying"),
+        (Phase::Apply, Access::Read, logs("FilterLogEvents"), "not granted"),
+        (Phase::Apply, WRITE, logs("GetLogEvents"), "not granted"),
         // Granted, and refused all the same.
         (Phase::Plan, Access::Read, assume, "never"),
     ];

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::checks::{Checked, bind};
 use super::precheck::Prepared;
+use super::restorable::RestorePoints;
 use super::settle::Settling;
 use super::step::{Crew, Ended, Job, Outcome, Worked};
 use super::{ApplyOptions, Report};
@@ -315,6 +316,7 @@ impl<'a> Executor<'a> {
     pub(crate) async fn run(&mut self, scope: Scope) -> Result<(), EngineError> {
         let crew = &self.crew;
         let mut ready = Ready::new(crew.plan, &self.states);
+        let points = RestorePoints::of(crew.context, crew.plan);
         let mut failed = self.states.values().any(State::is_failed);
         let mut begun: Vec<(&Step, Begun)> = begun_steps(crew.plan, &self.states);
         let mut broken = None;
@@ -335,7 +337,8 @@ impl<'a> Executor<'a> {
                         None => break,
                     },
                 };
-                running.push(crew.work(job));
+                let restorable = points.behind(job.step, &self.documents);
+                running.push(crew.work(Job { restorable, ..job }));
             }
             let Some((id, worked)) = running.next().await else { break };
             match worked {
@@ -450,6 +453,7 @@ fn first_job<'p>(
         observed: observed.get(&step.id).cloned().flatten(),
         run_key: step.run_key.clone(),
         undo: undo.get(&step.id).cloned(),
+        restorable: Vec::new(),
         poll: None,
         anew: false,
     }

@@ -9,6 +9,7 @@ pub(crate) mod execute;
 pub(crate) mod guard;
 pub(crate) mod precheck;
 pub(crate) mod record;
+pub(crate) mod restorable;
 pub(crate) mod settle;
 pub(crate) mod step;
 

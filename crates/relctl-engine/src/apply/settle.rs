@@ -87,6 +87,7 @@ impl Crew<'_> {
                     observed: found,
                     run_key,
                     undo: job.undo.clone(),
+                    restorable: job.restorable.clone(),
                     poll: None,
                     anew: true,
                 };

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::ApplyOptions;
 use super::execute::Begun;
 use super::precheck::{change, subject};
+use super::restorable::Left;
 use super::settle::Settling;
 use crate::planning::base::{Base, identity_of, kind_of};
 use crate::planning::decide::{run_key, value_at};
@@ -47,6 +48,8 @@ pub(crate) struct Job<'p> {
     pub(crate) observed: Option<Map>,
     pub(crate) run_key: Option<String>,
     pub(crate) undo: Option<Undo>,
+    /// What it would be restored from, where it cannot be undone.
+    pub(crate) restorable: Vec<Left>,
     pub(crate) poll: Option<String>,
     /// A person said that it had not happened: it is begun anew.
     pub(crate) anew: bool,
@@ -63,6 +66,7 @@ impl<'p> Job<'p> {
             observed: None,
             run_key: begun.run_key,
             undo: begun.undo,
+            restorable: Vec::new(),
             poll: begun.poll,
             anew: false,
         }
@@ -167,6 +171,11 @@ impl Crew<'_> {
                 return self.fail(&job, desired, None, failure, started).await;
             }
         };
+        if job.attempt == Attempt::First
+            && let Err(failure) = self.still_there(&job.restorable).await
+        {
+            return self.fail(&job, desired, None, failure, started).await;
+        }
         self.lock.check().await?;
         // A run of which nobody knows how it ended is looked for, whichever plan it was of.
         let unknown = |key: &String| {

@@ -48,7 +48,7 @@ pub(crate) fn name_restore_points(
 }
 
 /// Everything that a step needs, however far away.
-fn needed(needs: &HashMap<StepId, Vec<StepId>>, of: &StepId) -> BTreeSet<StepId> {
+pub(crate) fn needed(needs: &HashMap<StepId, Vec<StepId>>, of: &StepId) -> BTreeSet<StepId> {
     let mut found = BTreeSet::new();
     let mut next: Vec<&StepId> = needs.get(of).into_iter().flatten().collect();
     while let Some(id) = next.pop() {

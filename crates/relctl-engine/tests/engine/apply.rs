@@ -333,3 +333,54 @@ async fn an_identity_that_was_unknown_is_looked_for_before_it_is_created() {
     assert_eq!(free.cloud.things()[&("mem_thing".to_owned(), "id-1".to_owned())]["text"], "ours");
     assert!(!free.plan(&wanted).await.unwrap().body.has_changes());
 }
+
+/// What the migration would be restored from.
+fn migration_behind_a_snapshot() -> relctl_plan::Release {
+    release(
+        "v1",
+        json!({
+            "action.mem_snapshot.before": { "name": "s", "of": "db" },
+            "resource.mem_thing.a": {
+                "name": "a", "$": { "depends_on": ["action.mem_snapshot.before"] }
+            },
+            "action.mem_job.migrate": { "input": "x", "$": { "depends_on": ["resource.mem_thing.a"] } },
+        }),
+    )
+}
+
+/// Somebody who cleans up once this step is done.
+struct Cleaner<'a>(&'a Site, &'static str);
+
+impl Observer for Cleaner<'_> {
+    fn plan(&self, _: &Plan) {}
+
+    fn event(&self, event: &Event) {
+        if matches!(event, Event::StepDone { step, .. } if step.as_str() == self.1) {
+            self.0.cloud.remove("mem_snapshot", "s");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_undone_starts_only_while_its_restore_point_is_there() {
+    let site = Site::new();
+    let plan = site.plan(&migration_behind_a_snapshot()).await.unwrap();
+    site.apply_plan(&plan).await.unwrap();
+    assert_eq!(site.cloud.effects().last().unwrap(), "run action.mem_job.migrate");
+
+    let site = Site::new();
+    let plan = site.plan(&migration_behind_a_snapshot()).await.unwrap();
+    let (_keep, interrupt) = Interrupter::new();
+    // The migration needs the snapshot through `a`.
+    let cleaner = Cleaner(&site, "resource.mem_thing.a#create");
+    let report = apply(site.context(), &plan, &options(), &cleaner, interrupt).await.unwrap();
+    let [(step, Failure::Precondition(why))] = report.failed.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert_eq!(step.as_str(), "action.mem_job.migrate#run");
+    assert!(why.contains("action.mem_snapshot.before left to go back to is not there"), "{why}");
+    assert!(!site.cloud.effects().contains(&"run action.mem_job.migrate".to_owned()));
+    // Another plan takes another snapshot, and migrates.
+    site.release(&migration_behind_a_snapshot()).await;
+    assert_eq!(site.cloud.effects().last().unwrap(), "run action.mem_job.migrate");
+}

@@ -183,8 +183,6 @@ proptest! {
         let read = serde_json::to_value(&read["resource"]["k"]["n"]).unwrap();
         let unescaped: Value =
             serde_json::from_str(&read.to_string().replace("$${", "${")).unwrap();
-        let expected: Value =
-            serde_json::from_str(&Value::Object(fields).to_string().replace("$${", "${")).unwrap();
-        prop_assert_eq!(unescaped, expected);
+        prop_assert_eq!(unescaped, Value::Object(fields));
     }
 }

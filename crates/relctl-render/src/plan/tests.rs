@@ -48,6 +48,27 @@ fn the_example_of_the_design() {
     "#);
 }
 
+/// Whoever is called at night copies it: a line break in a command would run half of it.
+#[test]
+fn a_command_is_on_one_line_however_narrow() {
+    let mut plan = healthflow();
+    plan.body.notes = vec![
+        "3. restore before-1 as db-restored, with class db.r6g.large, security groups sg-7 sg-8: \
+         `aws rds restore-db-instance-from-db-snapshot --db-instance-identifier db-restored \
+         --db-snapshot-identifier before-1 --db-instance-class db.r6g.large`"
+            .to_owned(),
+    ];
+    let text = plan_text(&plan, COMMAND, &Style { width: 60, ..Style::PLAIN });
+    let from = text.find("Notes").unwrap();
+    let to = text.find("\n\nPlugins").unwrap();
+    insta::assert_snapshot!(text[from..to], @"
+    Notes
+      3. restore before-1 as db-restored, with class
+      db.r6g.large, security groups sg-7 sg-8:
+      `aws rds restore-db-instance-from-db-snapshot --db-instance-identifier db-restored --db-snapshot-identifier before-1 --db-instance-class db.r6g.large`
+    ");
+}
+
 #[test]
 fn without_unicode_and_narrow() {
     let style = Style { unicode: false, width: 72, color: false };

@@ -83,7 +83,6 @@ pub fn rounds(calls: &[ProxiedCall]) -> usize {
     rounds
 }
 
-type Gate = Box<dyn Fn(&ProxiedCall) -> Option<Reply> + Send + Sync>;
 /// What becomes of one call.
 pub enum Interference {
     /// Nothing is done to it, but for the rules of its operation.
@@ -119,7 +118,6 @@ enum Rule {
 #[derive(Default)]
 pub struct ProxyRules {
     delay: Duration,
-    gate: Option<Gate>,
     interfere: Option<Interfere>,
     rules: BTreeMap<String, Vec<Rule>>,
 }
@@ -152,16 +150,6 @@ impl ProxyRules {
     #[must_use]
     pub fn reset(self, operation: &str, nth: usize) -> Self {
         self.rule(operation, Rule::Reset { nth })
-    }
-
-    /// Asks this about every call first: what it answers is answered, and the endpoint is not asked.
-    #[must_use]
-    pub fn gate(
-        mut self,
-        gate: impl Fn(&ProxiedCall) -> Option<Reply> + Send + Sync + 'static,
-    ) -> Self {
-        self.gate = Some(Box::new(gate));
-        self
     }
 
     /// Answers in place of the endpoint.
@@ -300,9 +288,6 @@ impl Inner {
 
     /// What to answer; `None`: nothing.
     fn reply(&self, request: &wire::Request, call: &ProxiedCall) -> io::Result<Option<Reply>> {
-        if let Some(reply) = self.rules.gate.as_ref().and_then(|gate| gate(call)) {
-            return Ok(Some(reply));
-        }
         match self.rules.interfere.as_ref().map(|interfere| interfere(call)) {
             None | Some(Interference::Pass) => self.reply_by_rules(request, call),
             Some(Interference::Answer(reply)) => Ok(Some(reply)),

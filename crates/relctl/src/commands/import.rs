@@ -91,14 +91,11 @@ struct Serving<'a> {
 
 impl<'a> Serving<'a> {
     fn find(providers: &'a Providers, args: &ImportArgs) -> Result<Self, CommandError> {
-        let serving = |role| {
-            let wanted = move |(instance, provider): (&'a Instance, &'a Arc<dyn Provider>)| {
-                let kind = provider.description().kind(role, &args.kind)?;
-                Some((instance, provider, kind))
-            };
-            providers.iter().filter_map(wanted)
+        let serving = |(instance, provider): (&'a Instance, &'a Arc<dyn Provider>)| {
+            let kind = provider.description().kind(Role::Resource, &args.kind)?;
+            Some((instance, provider, kind))
         };
-        let all: Vec<_> = serving(Role::Resource).collect();
+        let all: Vec<_> = providers.iter().filter_map(serving).collect();
         let named = |(instance, ..): &&(&Instance, _, _)| {
             args.plugin.as_ref().is_none_or(|plugin| plugin == *instance)
         };
@@ -112,10 +109,7 @@ impl<'a> Serving<'a> {
                 Err(wrong(format!("`{}` is served by {}", args.kind, names.join(" and by ")))
                     .hint("say which to ask: --plugin INSTANCE"))
             }
-            (None, _) => {
-                let role = Role::ALL.into_iter().find(|role| serving(*role).next().is_some());
-                Err(not_served(providers, args, role))
-            }
+            (None, _) => Err(not_served(providers, args)),
         }
     }
 }
@@ -124,17 +118,26 @@ fn wrong(message: String) -> CommandError {
     CommandError::new(ErrorKind::Usage, message)
 }
 
-fn not_served(providers: &Providers, args: &ImportArgs, role: Option<Role>) -> CommandError {
+fn not_served(providers: &Providers, args: &ImportArgs) -> CommandError {
     let kind = &args.kind;
     if let Some(plugin) = args.plugin.as_ref().filter(|plugin| !providers.contains_key(*plugin)) {
         return wrong(format!("the release has no plugin `{plugin}`"))
             .hint("see which it has: relctl plugin list");
     }
-    if let Some(role) = role.filter(|role| *role != Role::Resource) {
+    let serves =
+        |role| providers.values().any(|provider| provider.description().kind(role, kind).is_some());
+    let roles: Vec<String> =
+        Role::ALL.into_iter().filter(|role| serves(*role)).map(|role| format!("{role}s")).collect();
+    if !roles.is_empty() && !serves(Role::Resource) {
+        let roles = roles.join(" and ");
         return wrong(format!(
-            "`{kind}` names only {role}s here, and nothing but resources is imported"
+            "`{kind}` names only {roles} here, and nothing but resources is imported"
         ))
-        .hint("nothing of it need be declared for it to be there");
+        .hint(if serves(Role::Lookup) {
+            format!("refer to what is there by a lookup: [lookup.{kind}.NAME]")
+        } else {
+            "nothing of it need be declared for it to be there".to_owned()
+        });
     }
     let mut names: Vec<&str> = providers
         .values()

@@ -35,6 +35,14 @@ pub(crate) fn validate(host: &impl Host, declared: &Document) -> Result<Document
     if document.field("desired_count").known().and_then(Value::as_i64).is_some_and(|n| n < 0) {
         problems.push(wrong("/desired_count", "is less than 0", "give 0 or more"));
     }
+    let controller = document.field("deployment_controller").known().and_then(|c| c.get("type"));
+    if controller.and_then(Value::as_str).is_some_and(|name| NOT_FOLLOWED.contains(&name)) {
+        problems.push(wrong(
+            "/deployment_controller/type",
+            "is one with which ECS does not say how a rollout went",
+            "use `ECS`, with a `strategy` in `deployment_configuration` for blue/green",
+        ));
+    }
     if let Some(tags) = document.field("tags").known().and_then(Value::as_object) {
         problems.extend(crate::tags::rules(tags));
     }
@@ -101,10 +109,16 @@ pub(crate) fn observe(host: &impl Host, subjects: &[Subject]) -> Vec<Result<Opti
         let (cluster, name) = identity(subject)?;
         let services = found.iter().find(|(known, _)| known == cluster).map(|(_, found)| found);
         match services {
-            Some(Ok(services)) => Ok(services
-                .iter()
-                .find(|service| is_there(service) && text(service, "serviceName") == Some(name))
-                .map(canonical::of_answer)),
+            Some(Ok(services)) => {
+                let is_it = |service: &&Object| {
+                    is_there(service) && text(service, "serviceName") == Some(name)
+                };
+                let found = services.iter().find(is_it).map(canonical::of_answer);
+                if let Some(found) = found.as_ref().filter(|_| subject.role() == "resource") {
+                    check_controller(name, found)?;
+                }
+                Ok(found)
+            }
             Some(Err(Failure::NotFound(_))) => Err(Failure::NotFound(format!(
                 "cluster `{cluster}` is not there; check its name, and the plugin's account and region"
             ))),
@@ -113,6 +127,23 @@ pub(crate) fn observe(host: &impl Host, subjects: &[Subject]) -> Vec<Result<Opti
         }
     };
     subjects.iter().map(one).collect()
+}
+
+/// Controllers with which ECS does not say how a rollout went.
+const NOT_FOLLOWED: &[&str] = &["CODE_DEPLOY", "EXTERNAL"];
+
+/// A service whose rollouts ECS does not follow can be looked up, and cannot be owned: also one
+/// that is only adopted would be changed by a later release.
+fn check_controller(name: &str, service: &Map) -> Result<(), Failure> {
+    let controller = service.get("deployment_controller").and_then(|c| c.get("type"));
+    match controller.and_then(Value::as_str) {
+        Some(controller) if NOT_FOLLOWED.contains(&controller) => {
+            Err(Failure::Precondition(format!(
+                "service {name} is deployed by {controller}, where ECS does not say how a rollout went; give the service the ECS controller (rolling, or ECS's own blue/green), or leave its deployment to that tool and use a lookup here"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a service is more than a memory: deleted ones stay visible for a while.
@@ -169,12 +200,6 @@ pub(crate) fn assess(change: &Change) -> Result<Assessment, Failure> {
             message: format!("service {name} and its tasks stop"),
         });
         return Ok(assessment);
-    }
-    let controller = observed.get("deployment_controller").and_then(|c| c.get("type"));
-    if let Some(controller @ ("CODE_DEPLOY" | "EXTERNAL")) = controller.and_then(Value::as_str) {
-        return Err(Failure::Precondition(format!(
-            "service {name} is deployed by {controller}, where ECS does not say how a rollout went; give the service the ECS controller (rolling, or ECS's own blue/green), or leave its deployment to that tool and use a lookup here"
-        )));
     }
     let deploys = makes_deployment(change);
     if deploys && observed.contains_key("deployment_in_flight") {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use aws_connector::json::{Object, text};
-use relctl_sdk::Value;
+use relctl_sdk::{Host, Value};
 
 use crate::api::{Ecs, objects};
 use crate::task;
@@ -16,16 +16,24 @@ pub(crate) fn progress(service: &Object, progress: &str) -> String {
     }
 }
 
-/// Why a rollout failed: the stopped tasks' reasons and exit codes, ECS's history, the newest
-/// events. What cannot be read is left out: the failure itself must be said.
-pub(crate) fn failure(ecs: &Ecs, service: &Object, deployment: Option<&str>, why: &str) -> String {
+/// Why a rollout failed: the stopped tasks' reasons and exit codes with the end of a log, ECS's
+/// history, the newest events. What cannot be read is left out: the failure itself must be said.
+pub(crate) fn failure(
+    host: &impl Host,
+    ecs: &Ecs,
+    service: &Object,
+    deployment: Option<&str>,
+    why: &str,
+) -> String {
     let mut report = why.to_owned();
     let cluster = text(service, "clusterArn").unwrap_or_default();
     let name = text(service, "serviceName").unwrap_or_default();
-    for line in stopped_tasks(ecs, cluster, name, deployment) {
+    let stopped = stopped_tasks(ecs, cluster, name, deployment);
+    for line in endings(&stopped) {
         report.push_str("\n  ");
         report.push_str(&line);
     }
+    report.push_str(&last_words(host, ecs, &stopped).unwrap_or_default());
     if let Ok(Some(history)) = ecs.service_deployments(cluster, name)
         && let Some(newest) = history.first()
     {
@@ -45,20 +53,22 @@ fn events(service: &Object) -> impl Iterator<Item = &str> {
     events.into_iter().flatten().filter_map(|event| event.get("message")?.as_str())
 }
 
-/// Distinct lines about stopped tasks of the deployment, at most three.
-fn stopped_tasks(ecs: &Ecs, cluster: &str, name: &str, deployment: Option<&str>) -> Vec<String> {
+/// The stopped tasks of the deployment.
+fn stopped_tasks(ecs: &Ecs, cluster: &str, name: &str, deployment: Option<&str>) -> Vec<Object> {
     let tasks = ecs
         .tasks_of(cluster, &("serviceName", name), "STOPPED")
-        .and_then(|arns| ecs.tasks(cluster, &arns))
-        .unwrap_or_default();
+        .and_then(|arns| ecs.tasks(cluster, &arns));
+    let mut tasks = tasks.unwrap_or_default();
+    tasks.retain(|task| deployment.is_none_or(|id| text(task, "startedBy") == Some(id)));
+    tasks
+}
+
+/// Distinct lines about how they ended, at most three.
+fn endings(stopped: &[Object]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for stopped in tasks {
-        let other = deployment.is_some_and(|id| text(&stopped, "startedBy") != Some(id));
-        if other {
-            continue;
-        }
-        let mut line = format!("a task stopped: {}", task::stop_reason(&stopped));
-        for container in objects(&Value::Object(stopped.clone()), "containers") {
+    for task in stopped {
+        let mut line = format!("a task stopped: {}", task::stop_reason(task));
+        for container in containers(task) {
             let _ = write!(line, "; {}", task::container_end(&container));
         }
         if !lines.contains(&line) {
@@ -67,4 +77,20 @@ fn stopped_tasks(ecs: &Ecs, cluster: &str, name: &str, deployment: Option<&str>)
     }
     lines.truncate(3);
     lines
+}
+
+/// The end of the log of a container that ended badly.
+fn last_words(host: &impl Host, ecs: &Ecs, stopped: &[Object]) -> Option<String> {
+    let is_bad = |container: &Object| container.get("exitCode").is_some_and(|code| *code != 0);
+    let (task, container) = stopped.iter().find_map(|task| {
+        let container = containers(task).into_iter().find(is_bad)?;
+        Some((task, text(&container, "name")?.to_owned()))
+    })?;
+    let definition = text(task, "taskDefinitionArn")?;
+    let log = task::log_of(ecs, definition, &container, text(task, "taskArn")?)?;
+    Some(log.said(host))
+}
+
+fn containers(task: &Object) -> Vec<Object> {
+    objects(&Value::Object(task.clone()), "containers")
 }

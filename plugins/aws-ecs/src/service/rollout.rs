@@ -241,12 +241,12 @@ pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progres
         }
         Standing::Under(progress) if overdue => {
             let why = format!("not complete after {} s: {progress}", waited / 1000);
-            Err(failed(&ecs, &service, &wait, &why))
+            Err(failed(host, &ecs, &service, &wait, &why))
         }
         Standing::Under(progress) => {
             Ok(wait.pending(host.now_ms(), report::progress(&service, &progress)))
         }
-        Standing::Failed(why) => Err(failed(&ecs, &service, &wait, &why)),
+        Standing::Failed(why) => Err(failed(host, &ecs, &service, &wait, &why)),
     }
 }
 
@@ -305,12 +305,12 @@ fn taken_back(ecs: &Ecs, service: &Object, wait: &Wait, arn: &str) -> Result<Sta
     })
 }
 
-fn failed(ecs: &Ecs, service: &Object, wait: &Wait, why: &str) -> Failure {
+fn failed(host: &impl Host, ecs: &Ecs, service: &Object, wait: &Wait, why: &str) -> Failure {
     let id = match &wait.goal {
         Goal::Deployment(id) => id.as_deref(),
         _ => None,
     };
-    let report = report::failure(ecs, service, id, why);
+    let report = report::failure(host, ecs, service, id, why);
     Failure::Partial(Document::known(canonical::of_answer(service)), report)
 }
 

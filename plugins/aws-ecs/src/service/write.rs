@@ -1,5 +1,6 @@
 //! Creates, changes and deletes a service.
 
+use aws_connector::Problem;
 use aws_connector::json::{Object, tags_to_list, text};
 use relctl_sdk::{Attempt, Change, Document, Failure, Host, Level, Progress, Step, Value, Verb};
 use serde_json::json;
@@ -229,16 +230,16 @@ fn set_own_tags(
     let result = change_tags(ecs, arn, &body::tag_changes(change, lineage));
     let declared = change.paths.iter().any(|path| super::top(path) == "tags");
     match result {
-        Err(failure) if !declared => {
-            let message = format!("the service was not tagged with its ledger: {failure:?}");
-            host.log(Level::Warn, &message);
+        Err(problem) if !declared => {
+            let why = problem.sentence();
+            host.log(Level::Warn, &format!("{arn} was not tagged with its ledger: {why}"));
             Ok(())
         }
-        result => result,
+        result => Ok(result?),
     }
 }
 
-fn change_tags(ecs: &Ecs, arn: &str, changes: &TagChanges) -> Result<(), Failure> {
+fn change_tags(ecs: &Ecs, arn: &str, changes: &TagChanges) -> Result<(), Problem> {
     if !changes.set.is_empty() {
         ecs.tag(arn, &tags_to_list(&changes.set))?;
     }

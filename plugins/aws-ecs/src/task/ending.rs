@@ -4,14 +4,6 @@ use aws_connector::json::{Object, text};
 use relctl_sdk::Value;
 
 use crate::api::objects;
-use crate::arn;
-
-/// Where a container writes its log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Log {
-    pub(crate) group: String,
-    pub(crate) stream: String,
-}
 
 /// How far a task is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,21 +54,6 @@ pub(crate) fn stop_reason(task: &Object) -> String {
         Some(reason) => format!("{code}: {reason}"),
         None => code.to_owned(),
     }
-}
-
-/// Where the container of this name logs, from its task definition.
-pub(crate) fn log_of(definition: &Object, container: &str, task_arn: &str) -> Option<Log> {
-    let containers = objects(&Value::Object(definition.clone()), "containerDefinitions");
-    let named = containers.into_iter().find(|c| text(c, "name") == Some(container))?;
-    let log = named.get("logConfiguration")?;
-    if log.get("logDriver")?.as_str()? != "awslogs" {
-        return None;
-    }
-    let options = log.get("options")?;
-    let group = options.get("awslogs-group")?.as_str()?.to_owned();
-    let prefix = options.get("awslogs-stream-prefix")?.as_str()?;
-    let stream = format!("{prefix}/{container}/{}", arn::name_of(task_arn));
-    Some(Log { group, stream })
 }
 
 #[cfg(test)]
@@ -134,16 +111,5 @@ mod tests {
             message,
             "container migrate ended with exit code 137 (OutOfMemoryError: memory); EssentialContainerExited: Essential container in task exited"
         );
-    }
-
-    #[test]
-    fn the_log_is_named() {
-        let definition = object(
-            json!({ "containerDefinitions": [{ "name": "migrate", "logConfiguration": { "logDriver": "awslogs",
-            "options": { "awslogs-group": "/ecs/prod", "awslogs-stream-prefix": "api" } } }] }),
-        );
-        let log = log_of(&definition, "migrate", "arn:aws:ecs:us-east-1:1:task/prod/abc").unwrap();
-        assert_eq!((log.group.as_str(), log.stream.as_str()), ("/ecs/prod", "api/migrate/abc"));
-        assert_eq!(log_of(&definition, "other", "abc"), None);
     }
 }

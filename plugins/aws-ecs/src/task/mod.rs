@@ -1,17 +1,22 @@
 //! `aws_ecs_task`: a one-off task, a migration, run at most once for each run.
 
 mod ending;
+mod log;
 mod run;
+mod versions;
+mod wait;
 
 use aws_connector::{documents, wrong};
-use relctl_sdk::{Assessment, Change, Diagnostic, Document, Failure, Host, Reversal, Value};
+use relctl_sdk::{Assessment, Change, Diagnostic, Document, Host, Reversal, Value};
 use serde_json::json;
 
 use crate::arn;
 use crate::config::Home;
 
 pub(crate) use ending::{container_end, stop_reason};
-pub(crate) use run::{apply, poll};
+pub(crate) use log::log_of;
+pub(crate) use run::apply;
+pub(crate) use wait::poll;
 
 /// The longest overrides that ECS takes, in characters.
 const MAX_OVERRIDES: usize = 8192;
@@ -48,6 +53,7 @@ pub(crate) fn validate(host: &impl Host, declared: &Document) -> Result<Document
             "move the long values into the image or a file",
         ));
     }
+    problems.extend(versions::problems(&document));
     if problems.is_empty() { Ok(document) } else { Err(problems) }
 }
 
@@ -63,12 +69,7 @@ pub(crate) fn assess(change: &Change) -> Assessment {
 }
 
 /// What a run leaves behind, for those who refer to it.
-fn output(
-    task: &str,
-    container: &str,
-    exit_code: Option<i64>,
-    log: Option<&ending::Log>,
-) -> Document {
+fn output(task: &str, container: &str, exit_code: Option<i64>, log: Option<&log::Log>) -> Document {
     let mut document = Document::default();
     document.set("task_arn", task);
     document.set("container", container);
@@ -76,13 +77,8 @@ fn output(
         document.set("exit_code", json!(code));
     }
     if let Some(log) = log {
-        document.set("log_group", log.group.clone());
-        document.set("log_stream", log.stream.clone());
+        document.set("log_group", log.stream.group.clone());
+        document.set("log_stream", log.stream.name.clone());
     }
     document
-}
-
-/// The failure of a run that ended badly.
-fn ended_badly(document: Document, message: String) -> Failure {
-    Failure::Partial(document, message)
 }

@@ -1,60 +1,21 @@
-//! Starts a one-off task, at most once for each run key, and waits for its end.
+//! Starts a one-off task, at most once for each run key.
 
 use aws_connector::json::{Object, text};
-use aws_connector::look_again_ms;
 use relctl_sdk::{Attempt, Failure, Host, Progress, Step, Value};
 use serde_json::json;
 
-use super::ending::{self, Ending};
-use super::{ended_badly, output};
+use super::wait::Wait;
 use crate::api::{Ecs, objects};
 use crate::arn;
 use crate::service::network_to_wire;
 
-/// The longest wait between two looks, in milliseconds.
-const LOOK_AGAIN_MS: u32 = 3_000;
-
-/// How long a task that was started may stay invisible, in milliseconds: ECS is eventually
-/// consistent, "up to five minutes".
-const VISIBLE_WITHIN_MS: u64 = 300_000;
-
 /// `startedBy` of a run: ECS finds tasks by it.
-fn started_by(step: &Step) -> String {
+pub(super) fn started_by(step: &Step) -> String {
     step.run_key.as_deref().unwrap_or(&step.token).chars().take(36).collect()
 }
 
-/// What is waited for.
-#[derive(Debug, Clone, PartialEq)]
-struct Wait {
-    /// `None`: the answer to `RunTask` was lost, the task is to be found by its run key.
-    task: Option<String>,
-    container: String,
-    since_ms: u64,
-}
-
-impl Wait {
-    fn pending(&self, now_ms: u64, message: &str) -> Progress {
-        let token =
-            json!({ "task": self.task, "container": self.container, "since": self.since_ms });
-        Progress::Pending {
-            token: token.to_string(),
-            message: message.to_owned(),
-            retry_after_ms: look_again_ms(now_ms.saturating_sub(self.since_ms), LOOK_AGAIN_MS),
-        }
-    }
-
-    fn from_token(token: &str) -> Option<Self> {
-        let token: Object = serde_json::from_str(token).ok()?;
-        Some(Self {
-            task: text(&token, "task").map(str::to_owned),
-            container: text(&token, "container")?.to_owned(),
-            since_ms: token.get("since")?.as_u64()?,
-        })
-    }
-}
-
 /// The task of this run, if ECS shows one, running or stopped.
-fn find(ecs: &Ecs, cluster: &str, step: &Step) -> Result<Option<String>, Failure> {
+pub(super) fn find(ecs: &Ecs, cluster: &str, step: &Step) -> Result<Option<String>, Failure> {
     let started_by = started_by(step);
     for status in ["RUNNING", "STOPPED"] {
         let found = ecs.tasks_of(cluster, &("startedBy", &started_by), status)?;
@@ -73,7 +34,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
     let definition_arn = text(&desired, "task_definition").unwrap_or_default();
     let definition = definition_of(&ecs, definition_arn)?;
     let container = container_of(&desired, &definition)?;
-    let mut wait = Wait { task: None, container, since_ms: host.now_ms() };
+    let mut wait = Wait { task: None, container, since_ms: host.now_ms(), ended_ms: None };
 
     if let Some(arn) = find(&ecs, cluster, step)? {
         wait.task = Some(arn);
@@ -135,7 +96,7 @@ fn reasons(answer: &Value) -> String {
     if reasons.is_empty() { "it gives no reason".to_owned() } else { reasons.join(", ") }
 }
 
-fn definition_of(ecs: &Ecs, arn: &str) -> Result<Object, Failure> {
+pub(super) fn definition_of(ecs: &Ecs, arn: &str) -> Result<Object, Failure> {
     let answer = ecs.task_definition(arn)?;
     let definition = answer.and_then(|answer| answer.get("taskDefinition")?.as_object().cloned());
     definition.ok_or_else(|| {
@@ -219,63 +180,6 @@ fn body(desired: &Object, container: &str, step: &Step) -> Value {
         }
     }
     body
-}
-
-/// Looks how the task is.
-pub(crate) fn poll(host: &impl Host, step: &Step, token: &str) -> Result<Progress, Failure> {
-    let mut wait = Wait::from_token(token).ok_or_else(|| {
-        Failure::Unknown("the token of this wait is not one of this plugin's".to_owned())
-    })?;
-    let ecs = Ecs::new(host);
-    let desired = step.change.desired.clone().unwrap_or_default().value;
-    let cluster = text(&desired, "cluster").unwrap_or_default();
-    let waited = host.now_ms().saturating_sub(wait.since_ms);
-    let task = if let Some(arn) = &wait.task {
-        ecs.tasks(cluster, std::slice::from_ref(arn))?.into_iter().next()
-    } else {
-        wait.task = find(&ecs, cluster, step)?;
-        None
-    };
-    // Before relctl's own clock runs out, so that the person is told what this is.
-    let overdue = waited + 2 * u64::from(LOOK_AGAIN_MS) > step.timeout_ms;
-    let (Some(arn), Some(task)) = (&wait.task, task) else {
-        return match &wait.task {
-            _ if waited <= VISIBLE_WITHIN_MS && !overdue => {
-                Ok(wait.pending(host.now_ms(), "ECS does not show the task yet"))
-            }
-            Some(arn) => Err(Failure::Unknown(format!(
-                "ECS no longer shows {arn}: stopped tasks stay visible for an hour. Its log says how it ended"
-            ))),
-            None => Err(Failure::Unknown(format!(
-                "ECS did not answer when it was to start the task, and shows none (`aws ecs list-tasks --started-by {}`)",
-                started_by(step)
-            ))),
-        };
-    };
-    let definition_arn = text(&desired, "task_definition").unwrap_or_default();
-    match ending::judge(&task, &wait.container) {
-        Ending::Running(state) if overdue => Err(Failure::Unknown(format!(
-            "{arn} is {state} after {} s. It was not stopped, since half a migration may be worse; see its log, stop it if you must (`aws ecs stop-task`), and resume",
-            waited / 1000
-        ))),
-        Ending::Running(state) => {
-            Ok(wait.pending(host.now_ms(), &format!("{} is {state}", arn::name_of(arn))))
-        }
-        Ending::Succeeded => {
-            let definition = definition_of(&ecs, definition_arn).unwrap_or_default();
-            let log = ending::log_of(&definition, &wait.container, arn);
-            Ok(Progress::Done(output(arn, &wait.container, Some(0), log.as_ref())))
-        }
-        Ending::Failed(code, why) => {
-            let definition = definition_of(&ecs, definition_arn).unwrap_or_default();
-            let log = ending::log_of(&definition, &wait.container, arn);
-            let at = log.as_ref().map_or_else(String::new, |log| {
-                format!("\n  log: group {}, stream {}", log.group, log.stream)
-            });
-            let document = output(arn, &wait.container, code, log.as_ref());
-            Err(ended_badly(document, format!("task {}: {why}{at}", arn::name_of(arn))))
-        }
-    }
 }
 
 #[cfg(test)]

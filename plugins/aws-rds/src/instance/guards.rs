@@ -102,11 +102,11 @@ fn assess_change(change: &Change, observed: &Map) -> Result<Assessment, Failure>
                     "database {name} has {old} GiB, and RDS cannot shrink it to {new}; leave `allocated_storage` at {old}, or move the data to a new instance"
                 )));
             }
-            if new * 10 < old * 11 {
-                assessment.notes.push(format!(
-                    "RDS grows storage by a tenth at least: {new} GiB becomes {}",
-                    (old * 11 + 9) / 10
-                ));
+            let least = (old * 11 + 9) / 10;
+            if new < least {
+                return Err(Failure::Precondition(format!(
+                    "database {name} has {old} GiB, and RDS grows storage by a tenth at least: it would make {least} of {new}, which would differ for ever; declare {least} or more"
+                )));
             }
             assessment.notes.push("storage that has grown stays grown".to_owned());
             assessment.reversal = assessment.reversal.max(Reversal::Kept);
@@ -303,7 +303,8 @@ mod tests {
             ),
             (json!({}), json!({ "engine_version": "15.10" }), None),
             (json!({}), json!({ "allocated_storage": 50 }), Some("cannot shrink")),
-            (json!({}), json!({ "allocated_storage": 200 }), None),
+            (json!({}), json!({ "allocated_storage": 109 }), Some("declare 110 or more")),
+            (json!({}), json!({ "allocated_storage": 110 }), None),
             (json!({}), json!({ "instance_class": "db.m6g.large" }), None),
         ] {
             let result = assessed(observed, desired.clone(), None);

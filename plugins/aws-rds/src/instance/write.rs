@@ -1,6 +1,6 @@
 //! Makes, changes and deletes a database, and waits until it is so.
 
-use aws_connector::json::{Object, lay_over};
+use aws_connector::json::{Object, lay_over, text};
 use aws_connector::look_again_ms;
 use aws_sdk_rds::types::DbInstance;
 use relctl_sdk::{Attempt, Document, Failure, Host, Progress, Step, Value, Verb};
@@ -115,12 +115,12 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
             }
             Ok(Wait::begin(host, true, Work::Told).pending(host, "deleting".to_owned()))
         }
-        (Verb::Create, Some(_)) if step.attempt == Attempt::First => Err(Failure::Precondition(
-            format!("database `{identifier}` exists already; plan again to adopt it"),
-        )),
-        (Verb::Create, Some(_)) => {
+        (Verb::Create, Some(instance))
+            if step.attempt == Attempt::Again && is_ours(&instance, step) =>
+        {
             Ok(Wait::begin(host, false, Work::None).pending(host, "creating".to_owned()))
         }
+        (Verb::Create, Some(_)) => Err(exists(&identifier)),
         (Verb::Create, None) => create(host, &rds, step, &identifier),
         (Verb::Replace, _) => Err(Failure::Precondition(format!(
             "database `{identifier}` holds data and is never replaced"
@@ -128,6 +128,16 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
         (_, None) => Err(Failure::NotFound(format!("database `{identifier}` is gone"))),
         (_, Some(instance)) => update(host, &rds, step, &identifier, &instance),
     }
+}
+
+/// Whether it was made by this ledger.
+fn is_ours(instance: &DbInstance, step: &Step) -> bool {
+    let tags = crate::api::tag_map(instance.tag_list());
+    text(&tags, crate::LINEAGE_TAG) == Some(&step.lineage)
+}
+
+fn exists(identifier: &str) -> Failure {
+    Failure::Precondition(format!("database `{identifier}` exists already; plan again to adopt it"))
 }
 
 fn create(host: &impl Host, rds: &Rds, step: &Step, identifier: &str) -> Result<Progress, Failure> {
@@ -149,11 +159,11 @@ fn create(host: &impl Host, rds: &Rds, step: &Step, identifier: &str) -> Result<
     match made {
         Ok(()) => {}
         // The reply was lost: either it is there now, or nobody can say.
-        Err(problem) if problem.is_unknown() => {
-            if rds.instance(identifier)?.is_none() {
-                return Err(problem.into());
-            }
-        }
+        Err(problem) if problem.is_unknown() => match rds.instance(identifier)? {
+            Some(instance) if is_ours(&instance, step) => {}
+            Some(_) => return Err(exists(identifier)),
+            None => return Err(problem.into()),
+        },
         Err(problem) => return Err(problem.into()),
     }
     Ok(Wait::begin(host, false, Work::None).pending(host, "creating".to_owned()))

@@ -153,12 +153,24 @@ fn observe_run(rds: &Rds, subject: &Subject) -> Result<Option<Map>, Failure> {
     Ok(Some(observed))
 }
 
-/// Lookups: one snapshot by name, or the newest of a database. Actions: what a run would find.
+/// What an earlier run left behind, if it can still be restored from.
+fn observe_left(rds: &Rds, subject: &Subject, left: &Map) -> Result<Option<Map>, Failure> {
+    let names = model::Names::of_kind(subject.kind());
+    let text = |name| text(left, name).unwrap_or_default();
+    let found = rds.snapshot(&names.source_of(text(names.source)), text(names.identifier))?;
+    Ok(found.filter(Snapshot::is_available).map(|snapshot| snapshot.document(&names)))
+}
+
+/// Lookups: one snapshot by name, or the newest of a database. Actions: what a run would find, or
+/// what is there of what one left.
 pub(crate) fn observe(host: &impl Host, subjects: &[Subject]) -> Vec<Result<Option<Map>, Failure>> {
     let rds = Rds::new(host);
     let one = |subject: &Subject| {
         if subject.role() == "action" {
-            return observe_run(&rds, subject);
+            return match &subject.prior {
+                Some(left) => observe_left(&rds, subject, left),
+                None => observe_run(&rds, subject),
+            };
         }
         let names = model::Names::of_kind(subject.kind());
         let source = subject.identity_text(names.source).unwrap_or_default();

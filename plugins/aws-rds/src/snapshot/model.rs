@@ -31,12 +31,23 @@ pub(crate) struct Database {
     pub(crate) status: String,
     /// What a restore has to set again.
     settings: Object,
+    traits: Traits,
 }
+
+/// What a snapshot has in common with the database that it is of, as far as RDS says it.
+type Traits = [(&'static str, Value); 5];
 
 impl Database {
     pub(crate) fn of_instance(instance: &DbInstance) -> Self {
+        let traits = [
+            ("resource id", json!(instance.dbi_resource_id())),
+            ("engine", json!(instance.engine())),
+            ("engine version", json!(instance.engine_version())),
+            ("encryption", json!(instance.storage_encrypted())),
+            ("size in GiB", json!(instance.allocated_storage())),
+        ];
         let status = owned(instance.db_instance_status());
-        Self { status, settings: instance::settings(instance) }
+        Self { status, settings: instance::settings(instance), traits }
     }
 
     pub(crate) fn of_cluster(cluster: &DbCluster) -> Self {
@@ -55,6 +66,14 @@ impl Database {
         Self {
             status: owned(cluster.status()),
             settings: settings.map(|(name, value)| (name.to_owned(), value)).collect(),
+            traits: [
+                ("resource id", json!(cluster.db_cluster_resource_id())),
+                ("engine", json!(cluster.engine())),
+                ("engine version", json!(cluster.engine_version())),
+                ("encryption", json!(cluster.storage_encrypted())),
+                // The storage of a cluster grows by itself.
+                ("size in GiB", Value::Null),
+            ],
         }
     }
 
@@ -119,6 +138,7 @@ pub(crate) struct Snapshot {
     encrypted: bool,
     pub(crate) is_manual: bool,
     pub(crate) tags: Object,
+    traits: Traits,
 }
 
 impl Snapshot {
@@ -135,6 +155,13 @@ impl Snapshot {
             encrypted: snapshot.encrypted().unwrap_or_default(),
             is_manual: snapshot.snapshot_type().is_none_or(|kind| kind == "manual"),
             tags: tag_map(snapshot.tag_list()),
+            traits: [
+                ("resource id", json!(snapshot.dbi_resource_id())),
+                ("engine", json!(snapshot.engine())),
+                ("engine version", json!(snapshot.engine_version())),
+                ("encryption", json!(snapshot.encrypted())),
+                ("size in GiB", json!(snapshot.allocated_storage())),
+            ],
         }
     }
 
@@ -151,11 +178,26 @@ impl Snapshot {
             encrypted: snapshot.storage_encrypted().unwrap_or_default(),
             is_manual: snapshot.snapshot_type().is_none_or(|kind| kind == "manual"),
             tags: tag_map(snapshot.tag_list()),
+            traits: [
+                ("resource id", json!(snapshot.db_cluster_resource_id())),
+                ("engine", json!(snapshot.engine())),
+                ("engine version", json!(snapshot.engine_version())),
+                ("encryption", json!(snapshot.storage_encrypted())),
+                ("size in GiB", Value::Null),
+            ],
         }
     }
 
     pub(crate) fn is_available(&self) -> bool {
         self.status == "available"
+    }
+
+    /// In what it differs from the database that it should be of.
+    pub(crate) fn mismatch(&self, database: &Database) -> Option<String> {
+        let both = self.traits.iter().zip(&database.traits);
+        let mut said = both.filter(|((_, own), (_, its))| !own.is_null() && !its.is_null());
+        said.find(|((_, own), (_, its))| own != its)
+            .map(|((name, own), (_, its))| format!("its {name} is {own}, the database's {its}"))
     }
 
     /// The snapshot as relctl shows it.

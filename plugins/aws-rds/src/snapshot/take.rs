@@ -48,14 +48,26 @@ impl Wanted {
         super::not_ours(&self.identifier, &snapshot.source)
     }
 
-    /// What the run leaves behind: the snapshot, and how to restore from it with the settings that
-    /// its database has now.
+    /// What the run leaves behind: the snapshot, verified to be of its database, and how to restore
+    /// from it with the settings that the database has now.
     fn left_behind(&self, rds: &Rds, snapshot: &Snapshot) -> Result<Document, Failure> {
         let mut document = Document::known(snapshot.document(&self.names));
-        if let Some(database) = rds.source(&self.source)? {
-            let procedure = database.procedure(&self.source, &snapshot.identifier);
-            document.set("restore_procedure", procedure);
+        let source = self.source.identifier();
+        let Some(database) = rds.source(&self.source)? else {
+            let message = format!(
+                "snapshot `{}` is available, but its database `{source}` is gone, so that nobody can tell whether it is what was there",
+                snapshot.identifier
+            );
+            return Err(Failure::Partial(document, message));
+        };
+        if let Some(mismatch) = snapshot.mismatch(&database) {
+            let message = format!(
+                "snapshot `{}` is available, and not what `{source}` is: {mismatch}; look at both (`aws rds describe-db-snapshots`), then plan again",
+                snapshot.identifier
+            );
+            return Err(Failure::Partial(document, message));
         }
+        document.set("restore_procedure", database.procedure(&self.source, &snapshot.identifier));
         Ok(document)
     }
 }
@@ -85,20 +97,17 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
             Err(wanted.not_ours(&there))
         };
     }
-    if let Some(fresh) = fresh_enough(&rds, &wanted, host.now_ms())? {
+    let source = wanted.source.identifier();
+    let Some(database) = rds.source(&wanted.source)? else { return Err(super::no_source(source)) };
+    if let Some(fresh) = fresh_enough(&rds, &wanted, &database, host.now_ms())? {
         host.log(Level::Info, &format!("snapshot {} is young enough and serves", fresh.identifier));
         return Ok(Progress::Done(wanted.left_behind(&rds, &fresh)?));
     }
-    let source = wanted.source.identifier();
-    match rds.source(&wanted.source)? {
-        None => return Err(super::no_source(source)),
-        Some(database) if !is_ready(&database) => {
-            return Err(Failure::Precondition(format!(
-                "database `{source}` is {}, and RDS takes snapshots of available ones only",
-                database.status
-            )));
-        }
-        Some(_) => {}
+    if !is_ready(&database) {
+        return Err(Failure::Precondition(format!(
+            "database `{source}` is {}, and RDS takes snapshots of available ones only",
+            database.status
+        )));
     }
     let mut tags =
         wanted.desired.get("tags").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -125,8 +134,13 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Progress, Failure> 
     Ok(pending(host, format!("snapshot {} is begun{again}", wanted.identifier)))
 }
 
-/// The newest available snapshot, where `max_age` lets it serve.
-fn fresh_enough(rds: &Rds, wanted: &Wanted, now_ms: u64) -> Result<Option<Snapshot>, Failure> {
+/// The newest available snapshot of the database as it is now, where `max_age` lets it serve.
+fn fresh_enough(
+    rds: &Rds,
+    wanted: &Wanted,
+    database: &Database,
+    now_ms: u64,
+) -> Result<Option<Snapshot>, Failure> {
     let Some(most) = text(&wanted.desired, "max_age").and_then(age::milliseconds) else {
         return Ok(None);
     };
@@ -136,6 +150,7 @@ fn fresh_enough(rds: &Rds, wanted: &Wanted, now_ms: u64) -> Result<Option<Snapsh
         .into_iter()
         .filter(Snapshot::is_available)
         .filter(|snapshot| snapshot.created_ms.is_some_and(|created| created >= oldest))
+        .filter(|snapshot| snapshot.mismatch(database).is_none())
         .max_by_key(|snapshot| snapshot.created_ms);
     Ok(newest)
 }
@@ -189,7 +204,7 @@ fn prune(host: &impl Host, rds: &Rds, wanted: &Wanted, step: &Step) -> Result<()
             // The new snapshot is there: an old one that stays is no reason to fail.
             Err(problem) => host.log(
                 Level::Warn,
-                &format!("snapshot {} stays: {:?}", snapshot.identifier, Failure::from(problem)),
+                &format!("snapshot {} stays: {}", snapshot.identifier, problem.sentence()),
             ),
         }
     }

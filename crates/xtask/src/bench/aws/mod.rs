@@ -1,18 +1,25 @@
 //! relctl against an AWS in memory: how many calls, how many of them in a row, how long.
 
+mod by_hand;
+#[path = "../../../../relctl-test/src/fleet.rs"]
+#[expect(unreachable_pub, reason = "the file of another crate, which is not depended on")]
+mod fleet;
+mod proxy;
+
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use serde_json::json;
+
+use by_hand::ByHand;
+use proxy::{Counted, Proxy};
 
 use super::measure::{self, Sample, measured};
 use super::table::{machine, seconds};
-use crate::demo::{CLUSTER, DATABASE, Production, SERVICE, copy_folder};
+use crate::demo::{Production, copy_folder};
 use crate::moto::{ACCOUNT, Cloud, Moto, REGION};
 use crate::workspace::Workspace;
 use crate::{services, shell};
@@ -21,16 +28,13 @@ const BEGIN: &str =
     "<!-- bench-aws:begin: `cargo xtask bench --aws --write` writes what follows -->";
 const END: &str = "<!-- bench-aws:end -->";
 
-const CLUSTERS: usize = 5;
-const SERVICES: usize = 10;
-const DATABASES: usize = 10;
 /// What is added to each call where a distant cloud is meant.
 const DELAY: Duration = Duration::from_millis(80);
 
 /// Measures, prints, and writes into docs/performance.md if it shall.
 pub(crate) fn run(workspace: &Workspace, runs: usize, write: bool) -> Result<()> {
     let moto = services::moto(workspace)?;
-    let proxy = build_proxy(workspace)?;
+    let proxy = proxy::build(workspace)?;
     let folder = tempfile::Builder::new().prefix("relctl-bench-").tempdir()?;
     let bench = Bench { workspace, folder: folder.path(), moto: &moto, proxy: &proxy, runs };
     let planning = bench.planning()?;
@@ -41,10 +45,12 @@ pub(crate) fn run(workspace: &Workspace, runs: usize, write: bool) -> Result<()>
     report.push_str(
         "| what | calls | in a row | time | time, 80 ms a call |\n|---|---:|---:|---:|---:|\n",
     );
-    let services = CLUSTERS * SERVICES;
+    let services = fleet::CLUSTERS * fleet::SERVICES;
     let plan = format!(
-        "`relctl plan`: {services} services of {CLUSTERS} clusters, {services} task definitions, \
-         {DATABASES} databases"
+        "`relctl plan`: {services} services of {} clusters, {services} task definitions, {} \
+         databases",
+        fleet::CLUSTERS,
+        fleet::DATABASES
     );
     for (what, measured) in [
         (plan.as_str(), &planning),
@@ -73,13 +79,6 @@ fn write_down(workspace: &Workspace, report: &str) -> Result<()> {
     let (head, (_, tail)) = split.with_context(|| format!("{} has no {BEGIN}", path.display()))?;
     let text = format!("{head}{BEGIN}\n\n{}\n\n{END}{tail}", report.trim_end());
     shell::write_if_changed(&path, text.as_bytes()).map(drop)
-}
-
-/// What was called.
-#[derive(Debug, Deserialize)]
-struct Counted {
-    calls: usize,
-    rounds: usize,
 }
 
 /// What `relctl plugin inspect` says.
@@ -120,7 +119,7 @@ impl Bench<'_> {
         let folder = self.folder.join("planning");
         measure::empty(&folder)?;
         let file = folder.join("release.toml");
-        std::fs::write(&file, release()?)
+        std::fs::write(&file, release())
             .with_context(|| format!("cannot write {}", file.display()))?;
         let run = |url: &str, words: &[&str]| measured(self.relctl(&folder, url).args(words), 0);
         run(&moto.cloud.url(), &["init"])?;
@@ -128,7 +127,7 @@ impl Bench<'_> {
             eprintln!("aws  relctl  plan");
             run(&moto.cloud.url(), &["plan"])
         })?;
-        let mut proxy = Proxy::start(self.proxy, &moto.cloud.url())?;
+        let mut proxy = Proxy::start(self.proxy, &moto.cloud.url(), DELAY)?;
         let mut counted = None;
         let far = measure::median(self.runs, || {
             eprintln!("aws  relctl  plan, 80 ms a call");
@@ -161,7 +160,7 @@ impl Bench<'_> {
             run(url, &["apply", "--auto-approve"])
         };
         let near = measure::median(self.runs, || apply(&cloud.url()))?;
-        let mut proxy = Proxy::start(self.proxy, &cloud.url())?;
+        let mut proxy = Proxy::start(self.proxy, &cloud.url(), DELAY)?;
         let mut counted = None;
         let far = measure::median(self.runs, || {
             let sample = apply(&proxy.url)?;
@@ -226,205 +225,19 @@ impl Bench<'_> {
     }
 }
 
-/// Many services, each on a definition of its own, as they are there.
-fn release() -> Result<String> {
-    let mut release = format!(
+/// The fleet as a release file declares it.
+fn release() -> String {
+    format!(
         "[release]\nname = \"bench\"\nversion = \"v1\"\n\n\
          [plugins.aws-ecs]\nconfig = {{ region = \"{REGION}\", account = \"{ACCOUNT}\" }}\n\n\
-         [plugins.aws-rds]\nconfig = {{ region = \"{REGION}\", account = \"{ACCOUNT}\" }}\n"
-    );
-    for (cluster, name) in names() {
-        write!(
-            release,
-            r#"
-[resource.aws_ecs_task_definition.{name}]
-family = "{name}"
-cpu = "256"
-memory = "512"
-network_mode = "awsvpc"
-requires_compatibilities = ["FARGATE"]
-container_definitions.api = {{ image = "registry/{name}:v1", memory = 512 }}
-
-[resource.aws_ecs_service.{name}]
-cluster = "{cluster}"
-name = "{name}"
-task_definition = "${{resource.aws_ecs_task_definition.{name}.arn}}"
-"#
-        )?;
-    }
-    for n in 0..DATABASES {
-        write!(release, "\n[resource.aws_db_instance.db{n}]\nidentifier = \"db{n}\"\n")?;
-    }
-    Ok(release)
-}
-
-/// Cluster and name of each service.
-fn names() -> impl Iterator<Item = (String, String)> {
-    (0..CLUSTERS * SERVICES).map(|n| (format!("c{}", n / SERVICES), format!("s{n}")))
+         [plugins.aws-rds]\nconfig = {{ region = \"{REGION}\", account = \"{ACCOUNT}\" }}\n{}",
+        fleet::objects()
+    )
 }
 
 fn seed(cloud: Cloud) -> Result<()> {
-    for n in 0..CLUSTERS {
-        cloud.ecs("CreateCluster", &json!({ "clusterName": format!("c{n}") }))?;
+    for (operation, body) in fleet::ecs_calls() {
+        cloud.ecs(operation, &body)?;
     }
-    for (cluster, name) in names() {
-        let container =
-            json!({ "name": "api", "image": format!("registry/{name}:v1"), "memory": 512 });
-        cloud.ecs(
-            "RegisterTaskDefinition",
-            &json!({
-                "family": name, "networkMode": "awsvpc", "cpu": "256", "memory": "512",
-                "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container],
-            }),
-        )?;
-        cloud.ecs(
-            "CreateService",
-            &json!({
-                "cluster": cluster, "serviceName": name, "taskDefinition": format!("{name}:1"),
-                "desiredCount": 2, "launchType": "EC2",
-            }),
-        )?;
-    }
-    (0..DATABASES).try_for_each(|n| cloud.create_database(&format!("db{n}")))
-}
-
-/// The runbook's steps as a person types them. Waiting is one look: what it would take besides is
-/// the cloud's time, not the tool's.
-struct ByHand {
-    aws: PathBuf,
-    cloud: Cloud,
-}
-
-impl ByHand {
-    fn steps(&self, folder: &Path) -> Result<Vec<Sample>> {
-        let definition = folder.join("task-definition.json");
-        let definition = format!("file://{}", definition.display());
-        let network = self
-            .cloud
-            .ecs("DescribeServices", &json!({ "cluster": CLUSTER, "services": [SERVICE] }))?;
-        let network = network.pointer("/services/0/networkConfiguration").cloned();
-        let network = network.context("the service has no network")?.to_string();
-        let snapshot = format!("{DATABASE}-v1-1-0");
-        let overrides = json!({ "containerOverrides": [
-            { "name": "api", "command": ["npm", "run", "migrate:up"] },
-        ] });
-        let overrides = overrides.to_string();
-        let steps: [&[&str]; 9] = [
-            &["rds", "describe-db-instances", "--db-instance-identifier", DATABASE],
-            &["ecs", "describe-clusters", "--clusters", CLUSTER],
-            &[
-                "rds",
-                "create-db-snapshot",
-                "--db-instance-identifier",
-                DATABASE,
-                "--db-snapshot-identifier",
-                &snapshot,
-            ],
-            &["rds", "describe-db-snapshots", "--db-snapshot-identifier", &snapshot],
-            &["ecs", "register-task-definition", "--cli-input-json", &definition],
-            &[
-                "ecs",
-                "run-task",
-                "--cluster",
-                CLUSTER,
-                "--task-definition",
-                "healthflow-backend:2",
-                "--launch-type",
-                "FARGATE",
-                "--network-configuration",
-                &network,
-                "--overrides",
-                &overrides,
-            ],
-            &["ecs", "list-tasks", "--cluster", CLUSTER],
-            &[
-                "ecs",
-                "update-service",
-                "--cluster",
-                CLUSTER,
-                "--service",
-                SERVICE,
-                "--task-definition",
-                "healthflow-backend:2",
-            ],
-            &["ecs", "describe-services", "--cluster", CLUSTER, "--services", SERVICE],
-        ];
-        steps
-            .iter()
-            .map(|words| {
-                eprintln!("aws  {}", words.get(..2).unwrap_or_default().join(" "));
-                let mut command = Command::new(&self.aws);
-                command
-                    .args(*words)
-                    .args(["--region", REGION, "--endpoint-url", &self.cloud.url()])
-                    .env("AWS_ACCESS_KEY_ID", "test")
-                    .env("AWS_SECRET_ACCESS_KEY", "test")
-                    .env("AWS_PAGER", "");
-                measured(&mut command, 0)
-            })
-            .collect()
-    }
-
-    /// For example `aws-cli/2.15.0`.
-    fn version(&self) -> Result<String> {
-        let text = shell::read(Command::new(&self.aws).arg("--version"))?;
-        Ok(text.split(' ').next().unwrap_or_default().trim().to_owned())
-    }
-}
-
-/// The proxy of `relctl-test` as a program.
-struct Proxy {
-    url: String,
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // Where it has ended already, there is nothing left to do.
-        self.child.kill().and_then(|()| self.child.wait()).ok();
-    }
-}
-
-impl Proxy {
-    fn start(program: &Path, endpoint: &str) -> Result<Self> {
-        let mut child = Command::new(program)
-            .args([endpoint, &DELAY.as_millis().to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        let input = child.stdin.take().context("the proxy has no input")?;
-        let output = BufReader::new(child.stdout.take().context("the proxy has no output")?);
-        let mut proxy = Self { url: String::new(), child, input, output };
-        proxy.url = proxy.line()?;
-        Ok(proxy)
-    }
-
-    /// What was called since it was asked before.
-    fn count(&mut self) -> Result<Counted> {
-        writeln!(self.input, "count").context("the proxy is gone")?;
-        let line = self.line()?;
-        serde_json::from_str(&line).with_context(|| format!("the proxy says {line}"))
-    }
-
-    fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.output.read_line(&mut line).context("the proxy is gone")?;
-        Ok(line.trim_end().to_owned())
-    }
-}
-
-fn build_proxy(workspace: &Workspace) -> Result<PathBuf> {
-    shell::run(Command::new("cargo").current_dir(&workspace.root).args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "relctl-test",
-        "--example",
-        "proxy",
-    ]))?;
-    Ok(workspace.target.join("release/examples/proxy"))
+    fleet::databases().try_for_each(|name| cloud.create_database(&name))
 }
