@@ -3,6 +3,7 @@
 //! What moto does as AWS does, the tests let moto do. What it cannot show (failed tasks, rollouts
 //! that take their time, snapshots that fail, lost replies) the proxy scripts at the HTTP level.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -119,13 +120,18 @@ impl Production {
     /// Runs relctl against the proxy.
     #[must_use = "compare it with a snapshot, or call `success` or `exits`"]
     pub(crate) fn relctl(&self, arguments: &str) -> Output {
+        self.environment.run(&mut self.command(arguments, self.proxy.url()))
+    }
+
+    /// `relctl` with these arguments, for which AWS is at `endpoint`; not yet started.
+    pub(crate) fn command(&self, arguments: &str, endpoint: &str) -> Command {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
         let mut command = self.environment.command(&arguments);
         command
-            .env("AWS_ENDPOINT_URL", self.proxy.url())
+            .env("AWS_ENDPOINT_URL", endpoint)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test");
-        self.environment.run(&mut command)
+        command
     }
 
     /// Runs a service by this name with a family of the same name, version `v1.0.0`.

@@ -15,6 +15,7 @@
 
 mod aws_calls;
 mod aws_database;
+mod aws_deaths;
 mod aws_endpoints;
 mod aws_migration;
 mod aws_permissions;
@@ -25,6 +26,7 @@ mod aws_story;
 mod bucket;
 mod checks;
 mod cycle;
+mod death;
 mod deaths;
 mod documents;
 mod encryption;
