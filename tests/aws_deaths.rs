@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use relctl_test::proxy::{ProxiedCall, ProxyRules};
 use serde_json::Value;
 
-use crate::death::{MOMENTS, Moment, Point, every, go_on};
+use crate::death::{self, MOMENTS, Moment, Point, every, go_on};
 use crate::environment::Output;
 use crate::moto::Moto;
 use crate::production::{Production, whole};
@@ -100,10 +100,10 @@ fn head(production: &Production) -> Value {
     serde_json::from_str(&production.environment.read("state/shop/default/HEAD")).unwrap()
 }
 
-/// Runs a command that dies at a call; false if it ended well before.
-fn dies(production: &Production, arguments: &str, point: Point) -> bool {
+/// Runs a command that is to die at a call.
+fn kill(production: &Production, arguments: &str, point: Point) -> Output {
     // What arrives at the second proxy was carried out.
-    point.kills(&production.environment, production.proxy.url(), |endpoint| {
+    point.kill(&production.environment, production.proxy.url(), |endpoint| {
         production.command(arguments, endpoint)
     })
 }
@@ -116,7 +116,8 @@ fn at_every_call(way: &Way, step: usize) {
         for moment in MOMENTS {
             for number in (1..).step_by(step) {
                 let production = way.start(moto);
-                let died = dies(&production, way.command, Point { counts, number, moment });
+                let point = Point { counts, number, moment };
+                let died = death::died(&kill(&production, way.command, point));
                 if died {
                     let context = format!("died {moment:?} call {number} of `{}`", way.command);
                     way.rescue(&production, &context);
@@ -150,14 +151,18 @@ fn a_resume_that_dies_again_and_again_ends_well() {
     for first in (1..).step_by(every(3)) {
         let production = FORWARD.start(moto);
         let point = Point { counts: WRITES, number: first, moment: Moment::After };
-        let died = dies(&production, FORWARD.command, point);
+        let died = death::died(&kill(&production, FORWARD.command, point));
         if died {
             // Each resume comes some calls further than the one before it, then dies too.
             let mut moments = MOMENTS.into_iter().cycle();
             for number in (1..).step_by(every(4)) {
                 let point = Point { counts: ALL, number, moment: moments.next().unwrap() };
-                let is_open = head(&production)["operation"].is_object();
-                if !is_open || !dies(&production, "resume --parallelism 1", point) {
+                if head(&production)["operation"].is_null() {
+                    break;
+                }
+                let resumed = kill(&production, "resume --parallelism 1", point);
+                // A person is asked, or all is done.
+                if resumed.code == Some(10) || !death::died(&resumed) {
                     break;
                 }
                 points += 1;

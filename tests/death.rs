@@ -33,14 +33,14 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    /// Runs a command that dies here; false if it ended well before. The command is made for the
-    /// address of the proxy that is put before `endpoint`.
-    pub(crate) fn kills(
+    /// Runs a command that dies here, unless it ends before. It is made for the address of the proxy
+    /// that is put before `endpoint`.
+    pub(crate) fn kill(
         self,
         site: &TestEnvironment,
         endpoint: &str,
         command: impl FnOnce(&str) -> Command,
-    ) -> bool {
+    ) -> Output {
         let victim: Arc<OnceLock<Pid>> = Arc::default();
         let killed = Arc::clone(&victim);
         let seen = AtomicUsize::new(0);
@@ -64,7 +64,7 @@ impl Point {
             .unwrap();
         let child = command(proxy.url()).spawn().unwrap();
         victim.set(pid(&child)).unwrap();
-        died(&site.output(&child.wait_with_output().unwrap()))
+        site.output(&child.wait_with_output().unwrap())
     }
 }
 

@@ -10,7 +10,7 @@ use relctl_test::proxy::ProxyRules;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use crate::death::{MOMENTS, Moment, Point, every, go_on, pid};
+use crate::death::{MOMENTS, Moment, Point, died, every, go_on, pid};
 use crate::real::tree;
 use crate::shared::{SOON, Shared, Store};
 
@@ -51,11 +51,11 @@ depends_on = ["resource.local_file.page"]
 /// Runs a command that is killed at its `number`-th write; false if it ended well before.
 fn dies(shared: &Shared<'_>, arguments: &str, number: usize, moment: Moment) -> bool {
     let point = Point { counts: |call| call.writes, number, moment };
-    point.kills(&shared.site, &shared.store.url(), |endpoint| {
+    died(&point.kill(&shared.site, &shared.store.url(), |endpoint| {
         let mut command = shared.command(arguments, endpoint);
         command.env("RELCTL_TEST_LOCK_TTL_MS", SOON);
         command
-    })
+    }))
 }
 
 /// A site on its way, and how it shall end.
