@@ -1,5 +1,6 @@
 //! Whatever is cut, flipped, removed, exchanged or replaced is noticed, and the error names it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use relctl_engine::{Ledger, LedgerError, LedgerErrorKind};
@@ -28,6 +29,20 @@ async fn furnished(backend: Simulated) -> Simulated {
     let backend = backend.process(None, Death::Before);
     let store = open_on(std::sync::Arc::new(backend.clone()), PATIENT).await.unwrap();
     store.unlock(holder("admin"), "it was on fire").await.unwrap().unwrap();
+    let files = backend.files();
+    let kinds: BTreeSet<_> = files.keys().filter_map(|path| path.split('/').next()).collect();
+    let all = [
+        "HEAD",
+        "entries",
+        "history",
+        "journal",
+        "lock",
+        "plans",
+        "plugins",
+        "snapshots",
+        "unlocks",
+    ];
+    assert_eq!(kinds, BTreeSet::from(all), "everything that a ledger holds");
     backend
 }
 

@@ -296,8 +296,9 @@ proptest! {
     }
 }
 
+/// How many histories; `RELCTL_TEST_CASES` asks for more.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(128)
+    std::env::var("RELCTL_TEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(128)
 }
 
 /// Every point of one operation at which its process can die, in each of the three ways.
