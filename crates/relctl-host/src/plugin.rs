@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use relctl_engine::{Change, Provider, ProviderError, ProviderFault, StepCall, Subject};
 use relctl_plan::{
-    Assessment, Description, Diagnostic, Document, Failure, Map, PluginPin, Progress, Verdict,
+    Assessment, Attempt, Description, Diagnostic, Document, Failure, Map, PluginPin, Progress,
+    Verdict,
 };
 use tokio::sync::Semaphore;
 
@@ -185,7 +186,8 @@ impl Provider for Plugin {
 
     async fn apply(&self, step: &StepCall) -> Result<Progress, Failure> {
         let wire = translate::step(step);
-        self.mutate(APPLY, step.timeout, |provider, store| {
+        let apply = Function { first_attempt: step.attempt == Attempt::First, ..APPLY };
+        self.mutate(apply, step.timeout, |provider, store| {
             Box::pin(async move { provider.call_apply(store, &wire).await })
         })
         .await

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use super::checks::{Checked, bind};
 use super::precheck::Prepared;
 use super::restorable::RestorePoints;
-use super::settle::Settling;
+use super::settle::{Answers, Settling};
 use super::step::{Crew, Ended, Job, Outcome, Worked};
 use super::{ApplyOptions, Report};
 use crate::planning::base::Base;
@@ -111,7 +111,7 @@ impl<'a> Executor<'a> {
                 interrupt,
                 slots: Semaphore::new(options.parallelism.max(1)),
                 halted: AtomicBool::new(false),
-                settling: Settling::default(),
+                settling: Settling { goes_on: true, answers: Answers::new() },
             },
         }
     }
@@ -409,7 +409,7 @@ impl<'a> Executor<'a> {
                         report.failed.push((step.id.clone(), failure.clone()));
                     }
                 },
-                State::Begun(_) if self.undecided.iter().any(|(id, _)| *id == step.id) => {}
+                _ if self.undecided.iter().any(|(id, _)| *id == step.id) => {}
                 State::Waiting | State::Begun(_) => report.held.push(step.id.clone()),
             }
         }

@@ -28,7 +28,7 @@ pub struct Answer {
 pub type Answers = BTreeMap<Address, Answer>;
 
 /// How undecided steps are dealt with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settling {
     /// Whether the operation stays open for them, and goes on with what had not happened.
     pub(crate) goes_on: bool,

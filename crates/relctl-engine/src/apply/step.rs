@@ -182,7 +182,7 @@ impl Crew<'_> {
             let run = self.base.snapshot.runs.get(key);
             run.is_some_and(|run| run.outcome == RunOutcome::Unknown)
         };
-        let looks = run_key.as_ref().is_some_and(unknown);
+        let looks = !job.anew && run_key.as_ref().is_some_and(unknown);
         let attempt = if looks { Attempt::Again } else { job.attempt };
         let call = self.call(&job, &desired, run_key.clone(), attempt);
         if job.poll.is_none() {
@@ -212,7 +212,10 @@ impl Crew<'_> {
             return Ok(Worked::Parked);
         };
         let result = result.and_then(|document| self.agree(step, &desired, document));
-        let to_settle = matches!(result, Err(Failure::Unknown(_)) if again || job.anew);
+        // The plugin looked, and cannot tell. A first attempt that got lost is not looked for here:
+        // its outcome is recorded as unknown, and the next plan's step looks.
+        let looked = started_again || job.anew;
+        let to_settle = looked && matches!(result, Err(Failure::Unknown(_)));
         if result.is_err() && !to_settle {
             // Before the slot is free: whoever waits for it is not to start any more.
             self.halted.store(true, Ordering::SeqCst);
