@@ -129,6 +129,11 @@ impl<'a> Pipeline<'a> {
         self.index.get(address).and_then(|index| self.items.get(*index))
     }
 
+    /// Whether a goal needs this object.
+    pub(crate) fn is_needed(&self, address: &Address) -> bool {
+        self.needed_by_goals.contains(address)
+    }
+
     fn stop_on_errors(&mut self) -> Result<(), EngineError> {
         if self.errors.is_empty() {
             return Ok(());
