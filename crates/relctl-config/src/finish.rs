@@ -66,10 +66,10 @@ impl Draft {
             return Err(Diagnostics::locate(found, &self.sources));
         }
         Ok(Release {
-            name: self.name.clone(),
-            version: self.version.clone(),
-            environment: self.environment.clone(),
-            plugins: self.plugins.clone(),
+            name: self.header.name.clone(),
+            version: self.header.version.clone(),
+            environment: self.header.environment.clone(),
+            plugins: self.header.plugins.clone(),
             objects,
             removed: self.removed.clone(),
         })
