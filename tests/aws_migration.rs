@@ -140,7 +140,8 @@ fn two_applies_at_once_run_one_migration() {
 
     let (ended, end) = mpsc::channel();
     for plan in ["a.json", "b.json"] {
-        let child = production.command(&format!("apply {plan}")).spawn().unwrap();
+        let child =
+            production.command(&format!("apply {plan}"), production.proxy.url()).spawn().unwrap();
         let ended = ended.clone();
         thread::spawn(move || ended.send((plan, child.wait_with_output().unwrap())).unwrap());
     }

@@ -4,26 +4,15 @@
 //! The proxy before the store kills `relctl` as the n-th write arrives, or when it was carried out
 //! and before it is answered. Every n is tried until nothing is left to die at.
 
-use std::process::Child;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use relctl_test::proxy::{Interference, ProxyRules};
-use rustix::process::{Pid, Signal, kill_process};
+use relctl_test::proxy::ProxyRules;
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
+use crate::death::{MOMENTS, Moment, Point, died, every, go_on, pid};
 use crate::real::tree;
 use crate::shared::{SOON, Shared, Store};
-
-/// When, during a request, its sender dies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    /// It arrived, and is never carried out.
-    Before,
-    /// It was carried out, and is never answered.
-    After,
-}
 
 const FIRST: &str = r#"[release]
 name = "site"
@@ -59,45 +48,14 @@ line = "after v2"
 depends_on = ["resource.local_file.page"]
 "#;
 
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
-}
-
 /// Runs a command that is killed at its `number`-th write; false if it ended well before.
 fn dies(shared: &Shared<'_>, arguments: &str, number: usize, moment: Moment) -> bool {
-    let victim: Arc<OnceLock<Pid>> = Arc::default();
-    let killed = Arc::clone(&victim);
-    let seen = AtomicUsize::new(0);
-    let proxy = ProxyRules::default()
-        .interfere(move |call| {
-            if !call.writes || seen.fetch_add(1, Ordering::SeqCst) + 1 != number {
-                return Interference::Pass;
-            }
-            let kill = |victim: &OnceLock<Pid>| {
-                kill_process(*victim.wait(), Signal::KILL).unwrap();
-            };
-            match moment {
-                Moment::Before => {
-                    kill(&killed);
-                    Interference::Reset
-                }
-                Moment::After => {
-                    let killed = Arc::clone(&killed);
-                    Interference::Lose(Box::new(move || kill(&killed)))
-                }
-            }
-        })
-        .before(&shared.store.url())
-        .unwrap();
-    let mut command = shared.command(arguments, proxy.url());
-    let child = command.env("RELCTL_TEST_LOCK_TTL_MS", SOON).spawn().unwrap();
-    victim.set(pid(&child)).unwrap();
-    let output = shared.site.output(&child.wait_with_output().unwrap());
-    match output.code {
-        None => true,
-        Some(0) => false,
-        Some(_) => panic!("{arguments}, to die at write {number}: {output}"),
-    }
+    let point = Point { counts: |call| call.writes, number, moment };
+    died(&point.kill(&shared.site, &shared.store.url(), |endpoint| {
+        let mut command = shared.command(arguments, endpoint);
+        command.env("RELCTL_TEST_LOCK_TTL_MS", SOON);
+        command
+    }))
 }
 
 /// A site on its way, and how it shall end.
@@ -139,15 +97,8 @@ impl Way<'_> {
 
     /// Goes on with one command, whatever was cut off.
     fn rescue(&self, shared: &Shared<'_>, context: &str) {
-        let resumed = shared.impatient("resume");
-        let untouched = resumed.stderr.contains("no operation is open");
-        match resumed.code {
-            Some(0) => {}
-            // It died before it opened an operation, or after it closed it.
-            Some(1) if untouched && shared.serial() == self.serial => {}
-            Some(1) if untouched => drop(shared.impatient(self.command).success()),
-            _ => panic!("{context}: {resumed}"),
-        }
+        let is_done = || shared.serial() == self.serial;
+        go_on(|arguments| shared.impatient(arguments), self.command, is_done, context);
         self.assert_done(shared, context);
     }
 }
@@ -155,7 +106,7 @@ impl Way<'_> {
 /// Dies at every `step`-th write from `first` on, in both ways; how often.
 fn at_every_write(way: &Way<'_>, first: usize, step: usize, rescue: impl Fn(&Shared<'_>, &str)) {
     let mut points = 0;
-    for moment in [Moment::Before, Moment::After] {
+    for moment in MOMENTS {
         for number in (first..).step_by(step) {
             let shared = way.shared.fork();
             if !dies(&shared, way.command, number, moment) {
@@ -169,23 +120,18 @@ fn at_every_write(way: &Way<'_>, first: usize, step: usize, rescue: impl Fn(&Sha
     assert!(points >= 20 / step, "only {points} points");
 }
 
-/// Every how many points; `RELCTL_TEST_EVERY=1` tries all, as docs/reliability.md does.
-fn every() -> usize {
-    std::env::var("RELCTL_TEST_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
-}
-
 #[test]
 fn an_apply_that_died_is_resumed() {
     let store = Store::start();
     let way = forward(&store);
-    at_every_write(&way, 1, every(), |shared, context| way.rescue(shared, context));
+    at_every_write(&way, 1, every(4), |shared, context| way.rescue(shared, context));
 }
 
 #[test]
 fn applying_the_plan_again_ends_as_if_nobody_had_died() {
     let store = Store::start();
     let way = forward(&store);
-    at_every_write(&way, 2, every(), |shared, context| {
+    at_every_write(&way, 2, every(4), |shared, context| {
         let done = shared.serial() == way.serial;
         let again = shared.impatient(way.command);
         assert_eq!(again.code, Some(if done { 5 } else { 0 }), "{context}: {again}");
@@ -197,7 +143,7 @@ fn applying_the_plan_again_ends_as_if_nobody_had_died() {
 fn a_revert_that_died_is_resumed() {
     let store = Store::start();
     let way = back(&store);
-    at_every_write(&way, 3, every(), |shared, context| way.rescue(shared, context));
+    at_every_write(&way, 3, every(4), |shared, context| way.rescue(shared, context));
 }
 
 #[test]
@@ -205,14 +151,14 @@ fn a_resume_that_dies_again_and_again_ends_well() {
     let store = Store::start();
     let way = forward(&store);
     let mut points = 0;
-    for first in (5..).step_by(3 * every()) {
+    for first in (5..).step_by(3 * every(4)) {
         let shared = way.shared.fork();
         if !dies(&shared, way.command, first, Moment::After) {
             break;
         }
         // Each resume comes one write further than the one before it, then dies too.
         let mut again = 1;
-        let mut moments = [Moment::Before, Moment::After].into_iter().cycle();
+        let mut moments = MOMENTS.into_iter().cycle();
         while shared.head()["operation"].is_object() {
             let command = "resume --parallelism 1 --lock-timeout 60s";
             if !dies(&shared, command, again, moments.next().unwrap()) {

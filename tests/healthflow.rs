@@ -75,6 +75,15 @@ impl Production {
         elements(&snapshots, "DBSnapshotIdentifier").len()
     }
 
+    /// How many tasks were started on their own, running or not.
+    pub(crate) fn tasks(&self) -> usize {
+        let count = |status: &str| {
+            let tasks = json!({ "cluster": CLUSTER, "desiredStatus": status });
+            self.moto.ecs("ListTasks", &tasks)["taskArns"].as_array().unwrap().len()
+        };
+        count("RUNNING") + count("STOPPED")
+    }
+
     /// The image that production runs, and the number of the revision.
     pub(crate) fn runs(&self) -> (String, u64) {
         runs(self.moto.port())

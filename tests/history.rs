@@ -1,6 +1,7 @@
 //! What can be read of the past: status, log, show, diff, drift.
 
 use insta::assert_snapshot;
+use serde_json::Value;
 
 use crate::environment::TestEnvironment;
 use crate::site;
@@ -140,6 +141,34 @@ fn show_finds_an_entry_by_serial_version_or_hash() {
 
     hint: give a serial from 1 to 2, a version, at least 4 digits of a hash, or `start`; `relctl log` lists them
     ");
+}
+
+/// Whatever an entry is made of, one byte less of it is noticed by whoever looks at the entry.
+#[test]
+fn show_notices_what_is_cut() {
+    let site = two_releases();
+    let ledger = site.path("state/site/default");
+    let shown = site.relctl("show 1 --json").success().json();
+    let entry = &shown["entry"];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let files = [
+        format!("entries/{}.json", text(&shown["digest"])),
+        format!("plans/{}.json", text(&entry["plan"])),
+        format!("snapshots/{}.json.zst", text(&entry["snapshot"])),
+        format!("journal/{}/00000000.jsonl", text(&entry["operation"])),
+        "history/00000000.json.zst".to_owned(),
+    ];
+    for file in files {
+        let path = ledger.join(&file);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        let refused = site.relctl("show 1").exits(1);
+        let name = file.split('/').next().unwrap();
+        assert!(refused.stderr.contains(&format!("default/{name}/")), "{file}: {refused}");
+        assert!(refused.stderr.contains("hint: "), "{file}: {refused}");
+        std::fs::write(&path, &bytes).unwrap();
+    }
+    drop(site.relctl("show 1").success());
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::environment::{Output, TestEnvironment};
+use crate::death::{died, go_on};
+use crate::environment::TestEnvironment;
 use crate::real::{Node, tree};
 
 /// With every kind of effect: creates, changes, removes, switches, appends.
@@ -122,6 +123,13 @@ impl Way {
         dies(&site, self.command, moment).then_some(site)
     }
 
+    /// Goes on with one command; the operation is complete then.
+    fn rescue(&self, site: &TestEnvironment, context: &str) {
+        let is_done = || serial(site) == self.serial_after;
+        go_on(|arguments| site.relctl(arguments), self.command, is_done, context);
+        self.assert_done(site, context);
+    }
+
     /// Asserts that the operation is complete, as if nobody had died.
     fn assert_done(&self, site: &TestEnvironment, context: &str) {
         assert_eq!(files(site), self.after, "{context}");
@@ -132,17 +140,8 @@ impl Way {
 
 /// Runs a command that dies at its `moment`-th durable write; false if it ended well before.
 fn dies(site: &TestEnvironment, command: &str, moment: u64) -> bool {
-    let output = run_to_death(site, command, moment);
-    match output.code {
-        None => true,
-        Some(0) => false,
-        Some(_) => panic!("{command}, to die at {moment}: {output}"),
-    }
-}
-
-fn run_to_death(site: &TestEnvironment, command: &str, moment: u64) -> Output {
     let mut process = site.command(&command.split(' ').collect::<Vec<_>>());
-    site.run(process.env("RELCTL_TEST_DIE_AT", moment.to_string()))
+    died(&site.run(process.env("RELCTL_TEST_DIE_AT", moment.to_string())))
 }
 
 /// Everything below the root; the log too, so that a line that is there twice is another tree.
@@ -156,21 +155,6 @@ fn head(site: &TestEnvironment) -> Value {
 
 fn serial(site: &TestEnvironment) -> u64 {
     head(site)["serial"].as_u64().unwrap()
-}
-
-/// Goes on with whatever is open; if nothing is, runs the command again.
-fn go_on(way: &Way, site: &TestEnvironment, context: &str) {
-    let resumed = site.relctl("resume");
-    match resumed.code {
-        Some(0) => {}
-        // It died before it opened an operation, or after it closed it.
-        Some(1) if resumed.stderr.contains("no operation is open") => {
-            if serial(site) < way.serial_after {
-                site.relctl(way.command).success();
-            }
-        }
-        _ => panic!("{context}: {resumed}"),
-    }
 }
 
 /// Dies at every moment of the operation and rescues the site; returns how many there are.
@@ -189,8 +173,7 @@ fn at_every_moment(way: &Way, rescue: impl Fn(&TestEnvironment, &str)) -> u64 {
 fn resume_ends_as_if_nobody_had_died() {
     let way = forward();
     at_every_moment(&way, |site, context| {
-        go_on(&way, site, context);
-        way.assert_done(site, context);
+        way.rescue(site, context);
         let plan = site.relctl("plan --detailed-exitcode");
         assert_eq!(plan.code, Some(0), "{context}: {plan}");
     });
@@ -245,10 +228,7 @@ fn back_to_the_first(way: &Way, site: &TestEnvironment, context: &str) {
 #[test]
 fn a_revert_that_died_is_resumed() {
     let way = back();
-    at_every_moment(&way, |site, context| {
-        go_on(&way, site, context);
-        way.assert_done(site, context);
-    });
+    at_every_moment(&way, |site, context| way.rescue(site, context));
 }
 
 #[test]
@@ -262,9 +242,7 @@ fn a_resume_that_dies_again_and_again_ends_well() {
             again += 1;
             points += 1;
         }
-        let context = format!("died at {first}, and {again} times in resume");
-        go_on(&way, &site, &context);
-        way.assert_done(&site, &context);
+        way.rescue(&site, &format!("died at {first}, and {again} times in resume"));
         first += 7;
     }
     println!("`relctl resume` died at {points} points");

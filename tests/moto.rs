@@ -1,5 +1,6 @@
 //! moto, an AWS that lives in memory, for one test; called as another tool would call AWS.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -88,6 +89,31 @@ impl Moto {
     #[track_caller]
     fn post(&self, service: &str, headers: &str, body: &str) -> String {
         post(self.port, service, headers, body)
+    }
+
+    /// Calls S3: the path is that of a bucket, or of an object in one.
+    #[track_caller]
+    pub(crate) fn s3(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+        request(self.port, "s3", method, path, "", body)
+    }
+
+    /// Every object of a bucket, by key.
+    #[track_caller]
+    pub(crate) fn objects(&self, bucket: &str) -> BTreeMap<String, Vec<u8>> {
+        let listing = self.s3("GET", &format!("/{bucket}?list-type=2"), b"");
+        let listing = String::from_utf8(listing).unwrap();
+        assert!(!listing.contains("<IsTruncated>true"), "too many objects for one listing");
+        let keys = elements(&listing, "Key").into_iter();
+        keys.map(|key| {
+            let bytes = self.s3("GET", &format!("/{bucket}/{key}"), b"");
+            (key, bytes)
+        })
+        .collect()
+    }
+
+    /// Forgets everything.
+    pub(crate) fn reset(&self) {
+        send(self.port, "moto", "/moto-api/reset", "", "");
     }
 
     /// Records what is called from now on.
@@ -186,18 +212,36 @@ pub(crate) fn post(port: u16, service: &str, headers: &str, body: &str) -> Strin
 
 #[track_caller]
 fn send(port: u16, service: &str, path: &str, headers: &str, body: &str) -> String {
+    String::from_utf8(request(port, service, "POST", path, headers, body.as_bytes())).unwrap()
+}
+
+/// The body of the answer to a request that nobody signed: moto wants to see for which service.
+#[track_caller]
+fn request(
+    port: u16,
+    service: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let host =
+        if service == "s3" { "127.0.0.1" } else { &format!("{service}.us-east-1.amazonaws.com") };
     write!(
         stream,
-        "POST {path} HTTP/1.0\r\nHost: {service}.us-east-1.amazonaws.com\r\nAuthorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=x\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=x\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()
     )
     .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains(" 200 "), "{answer}");
-    body.to_owned()
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let body = answer.split_off(end + 4);
+    let head = String::from_utf8_lossy(&answer);
+    assert!(head.contains(" 200 "), "{method} {path}: {head}{}", String::from_utf8_lossy(&body));
+    body
 }
 
 /// The texts of every XML element of this name.

@@ -120,15 +120,15 @@ impl Production {
     /// Runs relctl against the proxy.
     #[must_use = "compare it with a snapshot, or call `success` or `exits`"]
     pub(crate) fn relctl(&self, arguments: &str) -> Output {
-        self.environment.run(&mut self.command(arguments))
+        self.environment.run(&mut self.command(arguments, self.proxy.url()))
     }
 
-    /// `relctl` against the proxy, not yet started.
-    pub(crate) fn command(&self, arguments: &str) -> Command {
+    /// `relctl` with these arguments, for which AWS is at `endpoint`; not yet started.
+    pub(crate) fn command(&self, arguments: &str, endpoint: &str) -> Command {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
         let mut command = self.environment.command(&arguments);
         command
-            .env("AWS_ENDPOINT_URL", self.proxy.url())
+            .env("AWS_ENDPOINT_URL", endpoint)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test");
         command

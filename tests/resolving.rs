@@ -34,6 +34,7 @@ fn resume(site: &TestEnvironment, flags: &[&str]) -> Output {
 }
 
 const DONE: &str = "action.local_append.migrate=done";
+const NOT_DONE: &str = "action.local_append.migrate=not-done";
 
 #[test]
 fn the_operation_waits_for_a_person() {
@@ -74,12 +75,35 @@ fn the_operation_waits_for_a_person() {
 }
 
 #[test]
+fn what_did_not_happen_is_done_now() {
+    let site = unclear();
+    resume(&site, &[]).exits(10);
+    resume(&site, &["--resolve", NOT_DONE, "--reason", "not in the backup"]).success();
+    assert_eq!(site.read("www/migrations.log"), "someone else\nmigrated to v1.0.0\n");
+    assert!(site.exists("www/current/index.html"));
+    let shown = site.relctl("show").success();
+    assert!(shown.stdout.contains("as ada said: not in the backup"), "{shown}");
+    assert!(site.relctl("plan --detailed-exitcode").success().stdout.contains("no changes"));
+}
+
+#[test]
+fn another_plan_finds_it_and_waits_for_a_person_too() {
+    let site = unclear();
+    resume(&site, &["--stop"]).exits(9);
+    let undecided = site.relctl("apply --auto-approve").exits(10);
+    assert!(undecided.stdout.contains(&format!("relctl resume --resolve {DONE}")), "{undecided}");
+    assert_eq!(site.read("www/migrations.log"), "someone else\n", "it is not appended again");
+    resume(&site, &["--resolve", NOT_DONE, "--reason", "not in the backup"]).success();
+    assert_eq!(site.read("www/migrations.log"), "someone else\nmigrated to v1.0.0\n");
+    assert!(site.relctl("plan --detailed-exitcode").success().stdout.contains("no changes"));
+}
+
+#[test]
 fn what_the_world_says_goes_before_what_was_said() {
     let site = unclear();
     // Someone put the file back as it was: now it can be told.
     site.write("www/migrations.log", "migrated to v1.0.0\n");
-    let not_done = "action.local_append.migrate=not-done";
-    let resumed = resume(&site, &["--resolve", not_done, "--reason", "guessed"]).success();
+    let resumed = resume(&site, &["--resolve", NOT_DONE, "--reason", "guessed"]).success();
     assert!(resumed.stderr.contains("was not needed"), "{resumed}");
     assert_eq!(site.read("www/migrations.log"), "migrated to v1.0.0\n");
 }

@@ -16,6 +16,7 @@
 mod aws_calls;
 mod aws_creation;
 mod aws_database;
+mod aws_deaths;
 mod aws_endpoints;
 mod aws_import;
 mod aws_logs;
@@ -28,6 +29,7 @@ mod aws_story;
 mod bucket;
 mod checks;
 mod cycle;
+mod death;
 mod deaths;
 mod documents;
 mod encryption;

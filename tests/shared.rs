@@ -1,8 +1,6 @@
 //! A release whose ledger is in a bucket, on a moto of the test's own.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,37 +30,8 @@ impl Store {
     /// A new, empty bucket.
     fn bucket(&self) -> String {
         let name = format!("ledgers-{}", self.buckets.fetch_add(1, Ordering::SeqCst));
-        self.request("PUT", &format!("/{name}"), &[]);
+        self.moto.s3("PUT", &format!("/{name}"), b"");
         name
-    }
-
-    /// Every object of a bucket.
-    fn objects(&self, bucket: &str) -> BTreeMap<String, Vec<u8>> {
-        let listing = self.request("GET", &format!("/{bucket}?list-type=2"), &[]);
-        let listing = String::from_utf8(listing).unwrap();
-        let keys = listing.split("<Key>").skip(1).filter_map(|rest| rest.split('<').next());
-        keys.map(|key| (key.to_owned(), self.request("GET", &format!("/{bucket}/{key}"), &[])))
-            .collect()
-    }
-
-    /// A plain request; any signature will do.
-    fn request(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.moto.port())).unwrap();
-        let head = format!(
-            "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nContent-Length: {}\r\nAuthorization: \
-             AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, \
-             SignedHeaders=host, Signature=x\r\n\r\n",
-            self.moto.port(),
-            body.len()
-        );
-        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-        let body = answer.split_off(end + 4);
-        let head = String::from_utf8(answer).unwrap();
-        assert!(head.contains(" 200 "), "{method} {path}: {head}");
-        body
     }
 }
 
@@ -85,8 +54,8 @@ impl<'a> Shared<'a> {
     /// A copy of everything as it is now.
     pub(crate) fn fork(&self) -> Self {
         let bucket = self.store.bucket();
-        for (key, bytes) in self.store.objects(&self.bucket) {
-            self.store.request("PUT", &format!("/{bucket}/{key}"), &bytes);
+        for (key, bytes) in self.objects() {
+            self.store.moto.s3("PUT", &format!("/{bucket}/{key}"), &bytes);
         }
         Self { store: self.store, site: self.site.fork(), bucket }
     }
@@ -117,7 +86,7 @@ impl<'a> Shared<'a> {
 
     /// The ledger's objects.
     pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
-        self.store.objects(&self.bucket)
+        self.store.moto.objects(&self.bucket)
     }
 
     pub(crate) fn head(&self) -> Value {

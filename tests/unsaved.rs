@@ -1,5 +1,6 @@
 //! A ledger that cannot be written in the middle of an apply: nothing is lost.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +9,7 @@ use relctl_test::proxy::{Interference, Proxy, ProxyRules, Reply};
 
 use crate::bucket::{BUCKET, Bucket};
 use crate::environment::{Output, TestEnvironment};
+use crate::shared::SOON;
 use crate::site;
 
 /// The small site on S3, behind a proxy that refuses every write from the fourth part of a journal
@@ -56,9 +58,18 @@ impl Behind {
     }
 
     fn relctl(&self, arguments: &str) -> Output {
+        self.site.run(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &str) -> Command {
         let mut command = self.site.command(&arguments.split_whitespace().collect::<Vec<_>>());
         command.envs(self.variables.iter().cloned());
-        self.site.run(&mut command)
+        command
+    }
+
+    /// Resumes. The lock of whoever could not give it back is taken over soon.
+    fn resume(&self) -> Output {
+        self.site.run(self.command("resume").env("RELCTL_TEST_LOCK_TTL_MS", SOON))
     }
 
     fn heal(&self) {
@@ -101,13 +112,13 @@ fn what_was_done_is_kept_here_and_recorded_later() {
 
     // Still broken: nothing is lost, nothing is done.
     let calls = behind.proxy.calls().len();
-    let refused = behind.relctl("resume").exits(1);
+    let refused = behind.resume().exits(1);
     assert!(refused.stderr.contains("SlowDown"), "{refused}");
     assert!(behind.proxy.calls().len() - calls < 200, "a bounded number of calls");
     assert_eq!(behind.copies().len(), 1);
 
     behind.heal();
-    let resumed = behind.relctl("resume").success();
+    let resumed = behind.resume().success();
     assert!(resumed.stderr.contains("that an earlier run could not record"), "{resumed}");
     assert_eq!(behind.copies().len(), 0);
     assert_eq!(behind.site.read("www/migrations.log"), log, "each effect once");
@@ -124,6 +135,7 @@ fn another_machine_goes_on_without_the_copy() {
     let elsewhere = behind.site.fork();
     let mut resume = elsewhere.command(&["resume"]);
     resume.envs(behind.variables.iter().cloned()).env("XDG_STATE_HOME", elsewhere.path("other"));
+    resume.env("RELCTL_TEST_LOCK_TTL_MS", SOON);
     elsewhere.run(&mut resume).success();
     assert_eq!(elsewhere.read("www/migrations.log"), "migrated to v1.0.0\n");
     // The copy is of an operation that is over: it is in nobody's way.

@@ -43,6 +43,8 @@ pub struct CallContext {
     /// The contract's function, `observe`.
     pub function: &'static str,
     pub phase: Phase,
+    /// Whether nothing that an earlier attempt at the step left half done counts.
+    pub first_attempt: bool,
     /// When the host stops waiting for the plugin. Retries end before it.
     pub deadline: Instant,
     /// The largest response, in bytes, that may be handed to the plugin.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relctl_plan::{Address, Instance, Path, PluginConfig, Removed, Role};
+use relctl_plan::{Address, Path, Removed, Role};
 
+use crate::header::Header;
 use crate::mistake::{Found, Mistake};
 use crate::objects::Objects;
 use crate::source::{Place, Sources};
@@ -17,50 +18,14 @@ pub struct Draft {
     pub(crate) sources: Sources,
     /// What was found so far; [`Draft::finish`] reports it with everything else.
     pub(crate) mistakes: Vec<Found>,
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) environment: Option<String>,
-    pub(crate) plugins: BTreeMap<Instance, PluginConfig>,
-    pub(crate) ledger: Ledger,
+    pub(crate) header: Header,
     pub(crate) objects: Objects,
     pub(crate) removed: BTreeMap<Address, Removed>,
 }
 
-/// What `[ledger]` says.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    pub(crate) url: Option<String>,
-    pub(crate) recipients: Vec<String>,
-}
-
 impl Draft {
-    /// The release's name, which also names its ledger.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// `None`: the release has no environments.
-    pub fn environment(&self) -> Option<&str> {
-        self.environment.as_deref()
-    }
-
-    /// The plugins that are configured; `local` in the release's folder where none is.
-    pub fn plugins(&self) -> &BTreeMap<Instance, PluginConfig> {
-        &self.plugins
-    }
-
-    /// `[ledger] url`.
-    pub fn ledger_url(&self) -> Option<&str> {
-        self.ledger.url.as_deref()
-    }
-
-    /// `[ledger] recipients`: for whom the ledger is encrypted.
-    pub fn ledger_recipients(&self) -> &[String] {
-        &self.ledger.recipients
+    pub fn header(&self) -> &Header {
+        &self.header
     }
 
     /// The kinds that plugins must serve for this release.

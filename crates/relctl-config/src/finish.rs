@@ -9,14 +9,17 @@ use relctl_plan::{
 
 use crate::draft::Draft;
 use crate::mistake::{Diagnostics, Found, did_you_mean, list};
-use crate::objects::Declared;
+use crate::objects::{Declared, Objects};
 use crate::source::Place;
 use crate::tree::{Content, Table, table_to_template};
 use crate::validate::{Patterns, Validator};
 
+/// What serves an object.
+type Serving<'a> = (&'a Instance, &'a Kind);
+
 /// The kinds that the configured plugins serve.
 struct Served<'a> {
-    kinds: BTreeMap<(Role, &'a str), Vec<(&'a Instance, &'a Kind)>>,
+    kinds: BTreeMap<(Role, &'a str), Vec<Serving<'a>>>,
     instances: Vec<&'a str>,
 }
 
@@ -30,39 +33,43 @@ impl Draft {
         let mut found = self.mistakes.clone();
         let served = Served::new(descriptions);
         let patterns = Patterns::default();
-        let mut plugins: BTreeMap<Address, (Instance, &Kind)> = BTreeMap::new();
-        for (address, declared) in &self.objects {
-            if let Some(plugin) = served.resolve(address, declared, &mut found) {
-                plugins.insert(address.clone(), plugin);
-            }
-        }
-        for (address, declared) in &mut self.objects {
-            let Some((_, kind)) = plugins.get(address) else { continue };
+        // In the order of the objects. What no plugin serves is a mistake already.
+        let serving: Vec<Option<Serving<'_>>> = self
+            .objects
+            .iter()
+            .map(|(address, declared)| served.resolve(address, declared, &mut found))
+            .collect();
+        for (declared, serving) in self.objects.values_mut().zip(&serving) {
+            let Some((_, kind)) = serving else { continue };
             check_object(declared, kind, &patterns, &mut found);
         }
+        let objects = || {
+            let serving = self.objects.iter().zip(&serving);
+            serving.filter_map(|((address, declared), by)| Some((address, declared, (*by)?)))
+        };
+        let kinds: BTreeMap<&Address, &Kind> =
+            objects().map(|(address, _, (_, kind))| (address, kind)).collect();
         for declared in self.objects.values() {
             declared.each_reference(&mut |place, reference| {
-                if let Some((_, kind)) = plugins.get(&reference.address) {
+                if let Some(kind) = kinds.get(&reference.address) {
                     check_attribute(reference, kind, place, &mut found);
                 }
             });
         }
-        check_identities(&self.objects, &plugins, &mut found);
-        let mut objects = BTreeMap::new();
-        for (address, declared) in &self.objects {
-            let Some((plugin, _)) = plugins.get(address) else { continue };
-            if let Some(object) = build(address, declared, plugin, &mut found) {
-                objects.insert(address.clone(), object);
-            }
-        }
+        check_identities(objects(), &self.objects, &mut found);
+        let objects = objects()
+            .filter_map(|(address, declared, (plugin, _))| {
+                Some((address.clone(), build(address, declared, plugin, &mut found)?))
+            })
+            .collect();
         if !found.is_empty() {
             return Err(Diagnostics::locate(found, &self.sources));
         }
         Ok(Release {
-            name: self.name.clone(),
-            version: self.version.clone(),
-            environment: self.environment.clone(),
-            plugins: self.plugins.clone(),
+            name: self.header.name.clone(),
+            version: self.header.version.clone(),
+            environment: self.header.environment.clone(),
+            plugins: self.header.plugins.clone(),
             objects,
             removed: self.removed.clone(),
         })
@@ -86,7 +93,7 @@ impl<'a> Served<'a> {
         address: &Address,
         declared: &Declared,
         found: &mut Vec<Found>,
-    ) -> Option<(Instance, &'a Kind)> {
+    ) -> Option<Serving<'a>> {
         let (role, kind) = (address.role(), address.kind());
         let Some(serving) = self.kinds.get(&(role, kind)) else {
             let message = format!("no plugin serves the {role} `{kind}`");
@@ -107,9 +114,9 @@ impl<'a> Served<'a> {
                     let hint = format!("it is served by {}", list(&instances));
                     found.push(Found::at(*place, message).hint(hint));
                 }
-                wanted_one.map(|(instance, kind)| ((*instance).clone(), *kind))
+                wanted_one.copied()
             }
-            (None, [(instance, kind)]) => Some(((*instance).clone(), *kind)),
+            (None, [only]) => Some(*only),
             (None, _) => {
                 let message = format!("`{address}` could be served by {}", list(&instances));
                 let hint = format!("add `plugin = \"{}\"`", instances.first().unwrap_or(&""));
@@ -172,14 +179,13 @@ fn unknown_attribute<'a>(kind: &'a Kind, path: &'a Path) -> Option<(&'a str, &'a
 }
 
 /// (plugin, kind, identity) is unique, as far as identities are known.
-fn check_identities(
-    objects: &BTreeMap<Address, Declared>,
-    plugins: &BTreeMap<Address, (Instance, &Kind)>,
+fn check_identities<'a>(
+    served: impl Iterator<Item = (&'a Address, &'a Declared, Serving<'a>)>,
+    objects: &Objects,
     found: &mut Vec<Found>,
 ) {
     let mut first: BTreeMap<(&str, &str, String), &Address> = BTreeMap::new();
-    for (address, declared) in objects {
-        let Some((plugin, kind)) = plugins.get(address) else { continue };
+    for (address, declared, (plugin, kind)) in served {
         if address.role() != Role::Resource || kind.identity.is_empty() {
             continue;
         }

@@ -1,7 +1,7 @@
 //! Reads release files into typed releases, with a place for every mistake.
 //!
 //! [`load`] reads `release.toml`, the overlay of an environment and the variables, as far as that
-//! is possible without plugins, and gives a [`Draft`]: it names the plugins that are needed. Once
+//! is possible without plugins, and gives a [`Draft`]: its [`Header`] names the plugins that are needed. Once
 //! they have described their kinds, [`Draft::finish`] checks everything and gives the
 //! [`Release`](relctl_plan::Release). Mistakes come as [`Diagnostics`], all of one run together:
 //! [`Diagnostics::render`] for people, its serde form for `--json`. What a plugin or the engine
@@ -13,6 +13,7 @@
 mod constants;
 mod draft;
 mod finish;
+mod header;
 mod keyed;
 mod load;
 mod lock;
@@ -27,7 +28,8 @@ mod validate;
 mod vars;
 
 pub use draft::Draft;
-pub use load::{LoadOptions, RELEASE_FILE, load};
+pub use header::Header;
+pub use load::{LoadOptions, Opened, RELEASE_FILE, load, open};
 pub use lock::{LOCK_FILE, LockFile, LockFileError, LockedPlugin};
 pub use mistake::{Diagnostics, Mistake, Related};
 pub use schema::schema;

@@ -1,18 +1,19 @@
-//! From files to a draft: reading, environments, variables, and relctl's own sections.
+//! From files to a draft: reading, environments and variables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path as FilePath, PathBuf};
 
-use relctl_plan::{Instance, PluginConfig, Value, is_identifier};
+use relctl_plan::is_identifier;
 
 use crate::constants::Constants;
-use crate::draft::{Draft, Ledger};
+use crate::draft::Draft;
+use crate::header::{self, Header, not_a_name};
 use crate::mistake::{Diagnostics, Found, did_you_mean, there_is};
 use crate::objects;
 use crate::secrets::{self, Search};
-use crate::section::{Section, refuse_references, take_table, wrong_type};
+use crate::section::{refuse_references, take_table};
 use crate::source::Sources;
-use crate::tree::{self, Content, Entry, Node, Table, lay_over, table_to_map};
+use crate::tree::{self, Table, lay_over};
 use crate::vars::{self, Given};
 
 /// The release file's name where none is given.
@@ -44,15 +45,85 @@ pub struct LoadOptions {
 /// mistakes in `[release]`, `[plugins]` or `[ledger]`. All other mistakes are reported by
 /// [`Draft::finish`] together with those that only the plugins' kinds reveal.
 pub fn load(options: &LoadOptions) -> Result<Draft, Diagnostics> {
+    open(options).map(Opened::read)
+}
+
+/// Begins to read a release file: it fails as [`load`] does, and objects are still to be read. What
+/// the header names can be fetched meanwhile.
+pub fn open(options: &LoadOptions) -> Result<Opened, Diagnostics> {
     let mut sources = Sources::default();
     let mut found = Vec::new();
-    match read(options, &mut sources, &mut found) {
-        Some(draft) => Ok(Draft { sources, mistakes: found, ..draft }),
-        None => Err(Diagnostics::locate(found, &sources)),
+    let Some(layers) = read_layers(options, &mut sources, &mut found) else {
+        return Err(Diagnostics::locate(found, &sources));
+    };
+    let (header, body) = read_header(options, layers, sources, found);
+    match header {
+        Some(header) => Ok(Opened { header, body }),
+        None => {
+            // Whoever mends the header wants to know all that is wrong.
+            let draft = body.read(Header::default());
+            Err(Diagnostics::locate(draft.mistakes, &draft.sources))
+        }
     }
 }
 
-fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) -> Option<Draft> {
+/// A release file of which only the header was read.
+pub struct Opened {
+    header: Header,
+    body: Body,
+}
+
+impl Opened {
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Reads the objects.
+    pub fn read(self) -> Draft {
+        self.body.read(self.header)
+    }
+}
+
+/// What is left of a release file once its header was read.
+struct Body {
+    root: Table,
+    given: Given,
+    /// The names in `[vars]`.
+    declared: BTreeSet<String>,
+    constants: Constants,
+    search: Search,
+    sources: Sources,
+    found: Vec<Found>,
+}
+
+impl Body {
+    fn read(self, header: Header) -> Draft {
+        let Self { mut root, given, declared, constants, mut search, mut sources, mut found } =
+            self;
+        constants.put_in(&mut root, &sources, &mut found);
+        search.resolved(&root);
+        search.variables(constants.used_variables());
+        search.report(&mut sources, &mut found);
+        let (objects, removed) = objects::read(&mut root, &mut found);
+        refuse_unknown_sections(&root, &mut found);
+        refuse_unused_variables(&given, &declared, &constants, &mut found);
+        Draft { sources, mistakes: found, header, objects, removed }
+    }
+}
+
+/// The release file's folder, and the trees of everything that was read.
+struct Layers {
+    folder: PathBuf,
+    root: Table,
+    overlay: Table,
+    var_files: Vec<Table>,
+}
+
+fn read_layers(
+    options: &LoadOptions,
+    sources: &mut Sources,
+    found: &mut Vec<Found>,
+) -> Option<Layers> {
     let name = options.file.clone().unwrap_or_else(|| PathBuf::from(RELEASE_FILE));
     let path = options.dir.join(&name);
     let text = match std::fs::read_to_string(&path) {
@@ -70,7 +141,7 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
         _ => PathBuf::from("."),
     };
     let file = sources.add(name.display().to_string(), text);
-    let base = parse(sources, file, found);
+    let root = parse(sources, file, found);
     let overlay = read_environment(options, &folder, &name, sources, found);
     let var_files: Vec<Option<Table>> = options
         .var_files
@@ -78,62 +149,44 @@ fn read(options: &LoadOptions, sources: &mut Sources, found: &mut Vec<Found>) ->
         .map(|file| read_file(&options.dir, file, sources, found))
         .collect();
     let var_files: Option<Vec<Table>> = var_files.into_iter().collect();
-    let (mut root, mut overlay, files) = (base?, overlay?, var_files?);
-    let mut search = Search::default();
-    for layer in [&mut root, &mut overlay] {
-        search.vouch(layer, found);
-    }
-    // Before they are merged: what another layer covers is in the file all the same.
-    search.written(&root, "");
-    search.written(&overlay, "");
-    for file in &files {
-        search.written(file, "vars");
-    }
-    lay_over(&mut root, overlay);
-
-    let folder = match folder.canonicalize() {
-        Ok(folder) => folder,
+    let (root, overlay, var_files) = (root?, overlay?, var_files?);
+    match folder.canonicalize() {
+        Ok(folder) => Some(Layers { folder, root, overlay, var_files }),
         Err(error) => {
             let message = format!("cannot find the folder `{}`: {error}", folder.display());
             found.push(Found::nowhere(message));
-            return None;
-        }
-    };
-    let mut constants = Constants::new(folder);
-    let given = Given { env: options.env.clone(), files, options: options.vars.clone() };
-    let declared = read_vars(&mut root, &given, &mut constants, sources, found);
-
-    let before = found.len();
-    let release = read_release(&mut root, options, &mut constants, sources, found);
-    for section in ["plugins", "ledger"] {
-        if let Some(entry) = root.get_mut(section) {
-            constants.put_in_node(&mut entry.node, sources, found);
+            None
         }
     }
-    search.resolved(&root, "");
-    let plugins = read_plugins(&mut root, found);
-    let ledger = read_ledger(&mut root, found);
-    let sound = found.len() == before;
+}
 
-    constants.put_in(&mut root, sources, found);
-    search.resolved(&root, "");
-    search.variables(constants.used_variables());
-    search.report(sources, found);
-    let (objects, removed) = objects::read(&mut root, found);
-    refuse_unknown_sections(&root, found);
-    refuse_unused_variables(&given, &declared, &constants, found);
-    let (name, version) = release.filter(|_| sound)?;
-    Some(Draft {
-        sources: Sources::default(),
-        mistakes: Vec::new(),
-        name,
-        version,
-        environment: options.environment.clone(),
-        plugins,
-        ledger,
-        objects,
-        removed,
-    })
+/// Merges the layers and reads relctl's own sections; no header where one of these is wrong.
+fn read_header(
+    options: &LoadOptions,
+    layers: Layers,
+    sources: Sources,
+    mut found: Vec<Found>,
+) -> (Option<Header>, Body) {
+    let Layers { folder, mut root, mut overlay, var_files } = layers;
+    let mut search = Search::default();
+    for layer in [&mut root, &mut overlay] {
+        search.vouch(layer, &mut found);
+    }
+    // Before they are merged: what another layer covers is in the file all the same.
+    search.written(&root);
+    search.written(&overlay);
+    for file in &var_files {
+        search.written_variables(file);
+    }
+    lay_over(&mut root, overlay);
+
+    let mut constants = Constants::new(folder);
+    let given = Given { env: options.env.clone(), files: var_files, options: options.vars.clone() };
+    let declared = read_vars(&mut root, &given, &mut constants, &sources, &mut found);
+    let environment = options.environment.as_deref();
+    let header =
+        header::read(&mut root, environment, &mut constants, &mut search, &sources, &mut found);
+    (header, Body { root, given, declared, constants, search, sources, found })
 }
 
 /// The overlay's table; an empty one where the release has no environments.
@@ -234,109 +287,6 @@ fn read_vars(
     let names = declared.keys().cloned().collect();
     constants.define("vars", vars::resolve(declared, given, found));
     names
-}
-
-fn not_a_name(name: &str, entry: &Entry) -> Found {
-    Found::at(entry.key, format!("`{name}` is not a name"))
-        .hint("use a letter or `_`, then letters, digits, `_` or `-`")
-}
-
-/// `[release]`: name and version, which `${release.…}` gives from now on.
-fn read_release(
-    root: &mut Table,
-    options: &LoadOptions,
-    constants: &mut Constants,
-    sources: &Sources,
-    found: &mut Vec<Found>,
-) -> Option<(String, String)> {
-    let Some(mut entry) = root.remove("release") else {
-        found.push(
-            Found::nowhere("the release file has no [release]")
-                .hint("add [release] with `name = \"…\"` and `version = \"…\"`"),
-        );
-        return None;
-    };
-    constants.put_in_node(&mut entry.node, sources, found);
-    let mut section = Section::of("[release]".to_owned(), entry.node, found)?;
-    let name = section.required_text("name");
-    let version = section.required_text("version");
-    if let Some((name, place)) = name.as_ref().filter(|(name, _)| !is_folder_name(name)) {
-        let message = format!("`{name}` cannot be a release's name: it also names a folder");
-        let hint = "use letters, digits, `_`, `-` and `.`, the first a letter or digit";
-        section.found().push(Found::at(*place, message).hint(hint));
-    }
-    if let Some((version, place)) = version.as_ref()
-        && (version.is_empty() || version.contains(|c: char| c.is_whitespace() || c.is_control()))
-    {
-        let message = format!("`{version}` is not a version");
-        let hint = "use any text without spaces, such as `v1.2.0`";
-        section.found().push(Found::at(*place, message).hint(hint));
-    }
-    section.finish();
-    let (name, version) = (name?.0, version?.0);
-    let mut known = relctl_plan::Map::new();
-    known.insert("name".to_owned(), Value::String(name.clone()));
-    known.insert("version".to_owned(), Value::String(version.clone()));
-    if let Some(environment) = &options.environment {
-        known.insert("environment".to_owned(), Value::String(environment.clone()));
-    }
-    constants.define("release", known);
-    Some((name, version))
-}
-
-fn is_folder_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-}
-
-/// `[plugins.<instance>]`. A release without any uses `local` in its own folder.
-fn read_plugins(root: &mut Table, found: &mut Vec<Found>) -> BTreeMap<Instance, PluginConfig> {
-    let Some(entry) = root.remove("plugins") else {
-        let config = serde_json::json!({ "root": "." });
-        let local = PluginConfig { source: "local".to_owned(), config, auth: Value::Null };
-        return [("local".to_owned(), local)].into_iter().collect();
-    };
-    refuse_references("a plugin", &entry.node, found);
-    let table = take_table("plugins", entry.node, found).unwrap_or_default();
-    let mut plugins = BTreeMap::new();
-    for (instance, entry) in table {
-        if !is_identifier(&instance) {
-            found.push(not_a_name(&instance, &entry));
-        }
-        let section = Section::of(format!("[plugins.{instance}]"), entry.node, found);
-        let Some(mut section) = section else { continue };
-        let source = section.text("source").map_or_else(|| instance.clone(), |(source, _)| source);
-        let config = section.take("config").map(|entry| entry.node);
-        let auth = section.take("auth").map(|entry| entry.node);
-        let config = take_values("config", config, section.found());
-        let auth = take_values("auth", auth, section.found());
-        section.finish();
-        let config = config.unwrap_or_else(|| Value::Object(relctl_plan::Map::new()));
-        let auth = auth.unwrap_or(Value::Null);
-        plugins.insert(instance, PluginConfig { source, config, auth });
-    }
-    plugins
-}
-
-fn take_values(key: &str, node: Option<Node>, found: &mut Vec<Found>) -> Option<Value> {
-    match node? {
-        Node { content: Content::Table(table), .. } => Some(Value::Object(table_to_map(&table))),
-        node => {
-            found.push(wrong_type(key, "a table", &node));
-            None
-        }
-    }
-}
-
-fn read_ledger(root: &mut Table, found: &mut Vec<Found>) -> Ledger {
-    let Some(entry) = root.remove("ledger") else { return Ledger::default() };
-    let Some(mut section) = Section::of("[ledger]".to_owned(), entry.node, found) else {
-        return Ledger::default();
-    };
-    let url = section.text("url").map(|(url, _)| url);
-    let recipients = section.texts("recipients").into_iter().map(|(text, _)| text).collect();
-    section.finish();
-    Ledger { url, recipients }
 }
 
 /// What the sections read so far have left over.

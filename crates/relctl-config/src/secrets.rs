@@ -9,6 +9,7 @@ mod names;
 mod shapes;
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use relctl_plan::{Map, Value};
 
@@ -37,9 +38,29 @@ pub(crate) struct Search {
 /// The way to a value, and what it is called there.
 #[derive(Clone, Copy)]
 struct At<'a> {
-    path: &'a str,
+    above: Option<&'a At<'a>>,
+    step: Step<'a>,
     /// The name that says what the value is: the key, or the entry's name where the key is `value`.
     name: &'a str,
+}
+
+/// One step on the way.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(above) = self.above {
+            write!(f, "{above}.")?;
+        }
+        match self.step {
+            Step::Key(key) => f.write_str(key),
+            Step::Index(index) => write!(f, "{index}"),
+        }
+    }
 }
 
 impl Search {
@@ -52,22 +73,34 @@ impl Search {
         self.vouched.extend(paths.into_iter().map(|(path, _)| path));
     }
 
-    /// Looks through a table as it is written, whose keys stand below `prefix`.
-    pub(crate) fn written(&mut self, table: &Table, prefix: &str) {
-        self.table(table, At { path: prefix, name: "" }, true);
+    /// Looks through a release file as it is written.
+    pub(crate) fn written(&mut self, root: &Table) {
+        self.table(root, None, true);
     }
 
-    /// Looks through a table in which constants have taken their values.
-    pub(crate) fn resolved(&mut self, table: &Table, prefix: &str) {
-        self.table(table, At { path: prefix, name: "" }, false);
+    /// Looks through a file of variables as it is written.
+    pub(crate) fn written_variables(&mut self, table: &Table) {
+        let vars = At { above: None, step: Step::Key("vars"), name: "" };
+        self.table(table, Some(&vars), true);
+    }
+
+    /// Looks through a release file in which constants have taken their values.
+    pub(crate) fn resolved(&mut self, root: &Table) {
+        self.table(root, None, false);
+    }
+
+    /// Looks through one section of a release file in which constants have taken their values.
+    pub(crate) fn resolved_section(&mut self, section: &str, node: &Node) {
+        self.node(node, At { above: None, step: Step::Key(section), name: section }, false);
     }
 
     /// Looks through variables, some of which are written in no file.
     pub(crate) fn variables(&mut self, values: Map) {
         for (name, value) in values {
             if let Value::String(text) = value {
-                let path = format!("vars.{name}");
-                self.text(&text, At { path: &path, name: &name }, None, false);
+                let vars = At { above: None, step: Step::Key("vars"), name: "" };
+                let at = At { above: Some(&vars), step: Step::Key(&name), name: &name };
+                self.text(&text, at, None, false);
             }
         }
     }
@@ -78,15 +111,14 @@ impl Search {
         found.extend(self.mistakes);
     }
 
-    fn table(&mut self, table: &Table, at: At<'_>, written: bool) {
+    fn table(&mut self, table: &Table, above: Option<&At<'_>>, written: bool) {
         let entry_name = match table.get("name").map(|entry| &entry.node.content) {
             Some(Content::Text(name)) => name.as_str(),
-            _ => at.name,
+            _ => above.map_or("", |above| above.name),
         };
         for (key, entry) in table {
-            let path = if at.path.is_empty() { key.clone() } else { format!("{}.{key}", at.path) };
             let name = if key.eq_ignore_ascii_case("value") { entry_name } else { key.as_str() };
-            self.node(&entry.node, At { path: &path, name }, written);
+            self.node(&entry.node, At { above, step: Step::Key(key), name }, written);
         }
     }
 
@@ -95,14 +127,17 @@ impl Search {
             Content::Text(text) | Content::Open(text, _) => {
                 self.text(text, at, Some(node.place), written);
             }
-            Content::Table(table) => self.table(table, at, written),
+            Content::Table(table) => self.table(table, Some(&at), written),
             Content::List(items) => {
                 let mut flag = "";
                 for (index, item) in items.iter().enumerate() {
-                    let path = format!("{}.{index}", at.path);
                     // `["--password", "…"]`: the option names what follows it.
                     let name = if flag.is_empty() { at.name } else { flag };
-                    self.node(item, At { path: &path, name }, written);
+                    self.node(
+                        item,
+                        At { above: Some(&at), step: Step::Index(index), name },
+                        written,
+                    );
                     flag = match &item.content {
                         Content::Text(text) if text.starts_with("--") => text,
                         _ => "",
@@ -114,9 +149,6 @@ impl Search {
     }
 
     fn text(&mut self, text: &str, at: At<'_>, place: Option<Place>, written: bool) {
-        if self.is_vouched(at.path) {
-            return;
-        }
         let (why, secret) = if let Some((what, secret)) = shape(text) {
             (format!("it has the form of {what}"), secret)
         } else if is_secret_name(at.name) && !is_harmless(text, at.name) {
@@ -124,17 +156,20 @@ impl Search {
         } else {
             return;
         };
+        let path = at.to_string();
+        if self.is_vouched(&path) {
+            return;
+        }
         let is_new = self.known.insert(secret.to_owned());
         if written {
             self.places.extend(place);
         } else if !is_new {
             return;
         }
-        let message = format!("`{}` looks like a credential: {why}", at.path);
+        let message = format!("`{path}` looks like a credential: {why}");
         let hint = format!(
             "refer to where the secret is kept, for example by its ARN in a `value_from`; if this \
-             is none, say so in [release]: `{NOT_SECRET} = [\"{}\"]`",
-            at.path
+             is none, say so in [release]: `{NOT_SECRET} = [\"{path}\"]`"
         );
         let wrong = match place {
             Some(place) => Found::at(place, message),

@@ -213,10 +213,11 @@ fn an_overlay_merges_the_entries_of_a_table() {
 fn without_plugins_there_is_local_in_the_release_s_folder() {
     let folder = folder(&[("release.toml", "[release]\nname='a'\nversion='1'\n[lookup.find.x]\n")]);
     let draft = load(&options(folder.path())).unwrap();
-    let plugins: Vec<_> = draft.plugins().iter().map(|(i, p)| (i.as_str(), &p.config)).collect();
+    let plugins: Vec<_> =
+        draft.header().plugins().iter().map(|(i, p)| (i.as_str(), &p.config)).collect();
     assert_eq!(plugins, [("local", &json!({ "root": "." }))]);
     assert_eq!(draft.kinds_needed(), [(Role::Lookup, "find")].into());
-    assert_eq!(draft.ledger_url(), None);
+    assert_eq!(draft.header().ledger_url(), None);
 }
 
 #[test]

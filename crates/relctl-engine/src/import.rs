@@ -85,7 +85,7 @@ async fn look(
 }
 
 fn subject(address: &Address, desired: Document) -> Subject {
-    Subject { address: address.clone(), desired: Some(desired), prior: None }
+    Subject { address: address.clone(), desired: Some(desired.into()), prior: None }
 }
 
 /// What of an observation a release file may declare, over what was given to find it.

@@ -10,14 +10,15 @@ use relctl_plan::{
     PluginPin, Progress, StepId, Undo, Verb, Verdict,
 };
 
-/// An object that a plugin is asked about.
+/// An object that a plugin is asked about. What it holds is shared with the plan and the ledger: one
+/// call may ask about thousands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subject {
     /// Tells the role and the kind too.
     pub address: Address,
-    pub desired: Option<Document>,
+    pub desired: Option<Arc<Document>>,
     /// What the ledger recorded last.
-    pub prior: Option<Map>,
+    pub prior: Option<Arc<Map>>,
 }
 
 /// A difference between what is desired and what is observed.
@@ -25,9 +26,9 @@ pub struct Subject {
 pub struct Change {
     pub subject: Subject,
     pub verb: Verb,
-    pub observed: Option<Map>,
+    pub observed: Option<Arc<Map>>,
     /// The owned fields as they shall be; `null` for those to remove. `None`: delete.
-    pub desired: Option<Document>,
+    pub desired: Option<Arc<Document>>,
     /// The fields that differ.
     pub paths: Vec<Path>,
     /// Reverts: what the step that is undone recorded.

@@ -46,8 +46,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         desired.insert("input".to_owned(), format!("value number {number}").into());
         subjects.push(Subject {
             address: format!("resource.local_value.v{number}").parse()?,
-            prior: Some(desired.clone()),
-            desired: Some(Document::known(desired)),
+            prior: Some(desired.clone().into()),
+            desired: Some(Document::known(desired).into()),
         });
     }
     let changes: Vec<Change> = subjects

@@ -83,7 +83,11 @@ impl Provider for Core {
         let validate = |subject: Subject| {
             let desired = subject.desired.unwrap_or_default();
             let problems = check_problems(&desired.value);
-            if problems.is_empty() { Ok(desired) } else { Err(diagnostics(problems)) }
+            if problems.is_empty() {
+                Ok(desired.as_ref().clone())
+            } else {
+                Err(diagnostics(problems))
+            }
         };
         Ok(subjects.into_iter().map(validate).collect())
     }
@@ -136,7 +140,7 @@ impl Provider for Core {
 
 async fn probe(subject: &Subject) -> Result<Verdict, Failure> {
     let nothing = Document::default();
-    let desired = subject.desired.as_ref().unwrap_or(&nothing);
+    let desired = subject.desired.as_deref().unwrap_or(&nothing);
     if let Some(unknown) = desired.unknown.first() {
         return Ok(Verdict {
             outcome: Outcome::Inconclusive,
@@ -183,7 +187,7 @@ mod tests {
     fn check(name: &str, fields: Value) -> Subject {
         Subject {
             address: format!("check.http.{name}").parse().unwrap(),
-            desired: Some(Document::known(serde_json::from_value(fields).unwrap())),
+            desired: Some(Document::known(serde_json::from_value(fields).unwrap()).into()),
             prior: None,
         }
     }
@@ -222,7 +226,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         });
         let mut open = check("open", json!({"url": null}));
-        open.desired.as_mut().unwrap().unknown.insert(Path::field("url"));
+        Arc::make_mut(open.desired.as_mut().unwrap()).unknown.insert(Path::field("url"));
         let subjects = vec![
             open,
             check("down", json!({"url": "http://127.0.0.1:1/", "retries": 0})),

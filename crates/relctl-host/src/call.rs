@@ -21,15 +21,23 @@ pub(crate) type Running<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>
 pub(crate) struct Function {
     pub(crate) name: &'static str,
     pub(crate) phase: Phase,
+    /// Whether it is the first attempt at a step.
+    pub(crate) first_attempt: bool,
 }
 
-pub(crate) const DESCRIBE: Function = Function { name: "describe", phase: Phase::Pure };
-pub(crate) const VALIDATE: Function = Function { name: "validate", phase: Phase::Pure };
-pub(crate) const ASSESS: Function = Function { name: "assess", phase: Phase::Pure };
-pub(crate) const OBSERVE: Function = Function { name: "observe", phase: Phase::Plan };
-pub(crate) const PROBE: Function = Function { name: "probe", phase: Phase::Plan };
-pub(crate) const APPLY: Function = Function { name: "apply", phase: Phase::Apply };
-pub(crate) const POLL: Function = Function { name: "poll", phase: Phase::Apply };
+impl Function {
+    const fn new(name: &'static str, phase: Phase) -> Self {
+        Self { name, phase, first_attempt: false }
+    }
+}
+
+pub(crate) const DESCRIBE: Function = Function::new("describe", Phase::Pure);
+pub(crate) const VALIDATE: Function = Function::new("validate", Phase::Pure);
+pub(crate) const ASSESS: Function = Function::new("assess", Phase::Pure);
+pub(crate) const OBSERVE: Function = Function::new("observe", Phase::Plan);
+pub(crate) const PROBE: Function = Function::new("probe", Phase::Plan);
+pub(crate) const APPLY: Function = Function::new("apply", Phase::Apply);
+pub(crate) const POLL: Function = Function::new("poll", Phase::Apply);
 
 /// A compiled plugin with all that its calls need.
 #[derive(Clone)]
@@ -56,6 +64,7 @@ impl Callable {
             plugin: self.plugin.to_string(),
             function: function.name,
             phase: function.phase,
+            first_attempt: function.first_attempt,
             deadline: Instant::now() + time,
             max_response: limits.response_bytes,
         };

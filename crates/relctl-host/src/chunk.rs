@@ -26,7 +26,7 @@ pub(crate) fn group_of(subject: &Subject, description: &Description) -> Group {
     let kind = description.kind(address.role(), address.kind());
     let value = |name: &String| {
         let desired = subject.desired.as_ref().map(|desired| &desired.value);
-        let value = desired.or(subject.prior.as_ref()).and_then(|map| map.get(name));
+        let value = desired.or(subject.prior.as_deref()).and_then(|map| map.get(name));
         value.unwrap_or(&Value::Null).to_string()
     };
     Group {
@@ -36,48 +36,23 @@ pub(crate) fn group_of(subject: &Subject, description: &Description) -> Group {
     }
 }
 
-/// Cuts items, given by group and size in bytes, into chunks of their indices. An item larger than
-/// the limit goes alone; the caller refuses it.
-pub(crate) fn chunks(
-    items: impl IntoIterator<Item = (Group, usize)>,
-    limits: &Limits,
-) -> Vec<Vec<usize>> {
-    let mut groups: BTreeMap<Group, Vec<(usize, usize)>> = BTreeMap::new();
-    for (index, (group, bytes)) in items.into_iter().enumerate() {
-        groups.entry(group).or_default().push((index, bytes));
+/// Cuts subjects, given by their groups, into chunks of their indices.
+pub(crate) fn chunks(groups: impl IntoIterator<Item = Group>, limits: &Limits) -> Vec<Vec<usize>> {
+    let mut by_group: BTreeMap<Group, Vec<usize>> = BTreeMap::new();
+    for (index, group) in groups.into_iter().enumerate() {
+        by_group.entry(group).or_default().push(index);
     }
-    groups.into_iter().flat_map(|(group, items)| cut(items, group.batch, limits)).collect()
+    let cut = |(group, indices): (Group, Vec<usize>)| cut(&indices, group.batch, limits);
+    by_group.into_iter().flat_map(cut).collect()
 }
 
-/// Cuts items, given by size in bytes, about which a plugin only computes.
-pub(crate) fn computed_chunks(
-    sizes: impl IntoIterator<Item = usize>,
-    limits: &Limits,
-) -> Vec<Vec<usize>> {
-    cut(sizes.into_iter().enumerate(), COMPUTED_BATCH, limits)
+/// Cuts so many things, about which a plugin only computes.
+pub(crate) fn computed_chunks(count: usize, limits: &Limits) -> Vec<Vec<usize>> {
+    cut(&(0..count).collect::<Vec<_>>(), COMPUTED_BATCH, limits)
 }
 
-fn cut(
-    items: impl IntoIterator<Item = (usize, usize)>,
-    batch: usize,
-    limits: &Limits,
-) -> Vec<Vec<usize>> {
-    let batch = batch.clamp(1, limits.subjects);
-    let mut chunks = Vec::new();
-    let mut chunk = Vec::new();
-    let mut filled = 0;
-    for (index, bytes) in items {
-        if !chunk.is_empty() && (chunk.len() == batch || filled + bytes > limits.asked_bytes) {
-            chunks.push(std::mem::take(&mut chunk));
-            filled = 0;
-        }
-        chunk.push(index);
-        filled += bytes;
-    }
-    if !chunk.is_empty() {
-        chunks.push(chunk);
-    }
-    chunks
+fn cut(indices: &[usize], batch: usize, limits: &Limits) -> Vec<Vec<usize>> {
+    indices.chunks(batch.clamp(1, limits.subjects)).map(<[usize]>::to_vec).collect()
 }
 
 #[cfg(test)]
@@ -89,29 +64,27 @@ mod tests {
     }
 
     #[test]
-    fn cuts_by_group_batch_and_size() {
-        let limits = Limits { asked_bytes: 100, subjects: 3, ..Limits::default() };
-        let items = [
-            (group("b", "1", 2), 10),
-            (group("a", "1", 9), 10),
-            (group("b", "2", 2), 10),
-            (group("b", "1", 2), 10),
-            (group("b", "1", 2), 10),
-            (group("a", "1", 9), 95),
-            (group("a", "1", 9), 500),
+    fn cuts_by_group_and_batch() {
+        let limits = Limits { subjects: 3, ..Limits::default() };
+        let groups = [
+            group("b", "1", 2),
+            group("a", "1", 9),
+            group("b", "2", 2),
+            group("b", "1", 2),
+            group("b", "1", 2),
+            group("a", "1", 9),
+            group("a", "1", 9),
+            group("a", "1", 9),
         ];
-        assert_eq!(
-            chunks(items, &limits),
-            [vec![1], vec![5], vec![6], vec![0, 3], vec![4], vec![2]]
-        );
+        assert_eq!(chunks(groups, &limits), [vec![1, 5, 6], vec![7], vec![0, 3], vec![4], vec![2]]);
     }
 
     #[test]
     fn computed_chunks_keep_the_order() {
         let limits = Limits::default();
-        let chunks = computed_chunks(std::iter::repeat_n(1, 600), &limits);
+        let chunks = computed_chunks(600, &limits);
         assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [250, 250, 100]);
         assert_eq!(chunks.concat(), (0..600).collect::<Vec<_>>());
-        assert!(computed_chunks([], &limits).is_empty());
+        assert!(computed_chunks(0, &limits).is_empty());
     }
 }

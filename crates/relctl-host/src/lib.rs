@@ -11,6 +11,7 @@
 //! into calls, `wire` translates, `plugin` is the provider.
 
 mod artifact;
+mod ask;
 mod bindings;
 mod builtin;
 mod cache;

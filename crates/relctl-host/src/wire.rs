@@ -19,8 +19,8 @@ pub(crate) type Malformed = String;
 pub(crate) fn subject(subject: &Subject) -> wire::Subject {
     wire::Subject {
         address: subject.address.as_str().to_owned(),
-        desired: subject.desired.as_ref().map(document),
-        prior: subject.prior.as_ref().map(map),
+        desired: subject.desired.as_deref().map(document),
+        prior: subject.prior.as_deref().map(map),
     }
 }
 
@@ -35,8 +35,8 @@ pub(crate) fn change(change: &Change) -> wire::Change {
             Verb::Delete => wire::Verb::Delete,
             Verb::Run => wire::Verb::Run,
         },
-        observed: change.observed.as_ref().map(map),
-        desired: change.desired.as_ref().map(document),
+        observed: change.observed.as_deref().map(map),
+        desired: change.desired.as_deref().map(document),
         paths: change.paths.iter().map(Path::to_pointer).collect(),
         undo: change.undo.as_ref().map(|undo| wire::Undo {
             open: document(&undo.open),

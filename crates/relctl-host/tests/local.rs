@@ -125,7 +125,7 @@ async fn values_are_kept_by_the_ledger_alone() {
     assert_eq!(plugin.observe(vec![value.clone()]).await.unwrap(), [Ok(None)]);
     let done = apply(&plugin, &step(change(Verb::Create, value.clone(), None))).await.unwrap();
     assert_eq!(done.value["output"], json!({"a": [1, "two"]}));
-    value.prior = Some(done.value.clone());
+    value.prior = Some(done.value.clone().into());
     assert_eq!(plugin.observe(vec![value]).await.unwrap(), [Ok(Some(done.value))]);
     assert!(!root.exists());
 }
@@ -141,7 +141,7 @@ async fn many_subjects_come_back_in_order() {
                 subject(&format!("lookup.local_file.f{n}"), json!({"path": format!("f{n}")}))
             } else {
                 let mut value = subject(&format!("resource.local_value.v{n}"), json!({"input": n}));
-                value.prior = Some(map(json!({"input": n})));
+                value.prior = Some(map(json!({"input": n})).into());
                 value
             }
         })

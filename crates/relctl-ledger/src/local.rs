@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use relctl_plan::Digest;
 use tempfile::NamedTempFile;
 
 use crate::backend::{Append, Backend, Guard, Object, Put, Version};
-use crate::durable::mark;
+use crate::durable::{self, mark};
 use crate::error::io;
 
 /// Held while one file is compared and replaced, so that two processes cannot do it at once.
@@ -55,12 +55,14 @@ impl Backend for LocalBackend {
         blocking(move || {
             let temporary = write_temporary(&path, &bytes)?;
             mark("before a new object", &path);
-            match temporary.persist_noclobber(&path) {
-                Ok(_) => {}
-                Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => {
+            match durable::rename_to_new(temporary, &path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    // Whoever wrote it may have been killed before its name was durable; it may be
+                    // just what was to be written, and be relied on.
+                    sync_folder(&path)?;
                     return Ok(Put::Refused);
                 }
-                Err(e) => return Err(io("write", &show(&path), e.error)),
+                named => named.map_err(|e| io("write", &show(&path), e))?,
             }
             sync_folder(&path)?;
             mark("new object", &path);
@@ -87,7 +89,7 @@ impl Backend for LocalBackend {
             }
             let temporary = write_temporary(&path, &bytes)?;
             mark("before a swap", &path);
-            temporary.persist(&path).map_err(|e| io("write", &show(&path), e.error))?;
+            durable::rename(temporary, &path).map_err(|e| io("write", &show(&path), e))?;
             sync_folder(&path)?;
             mark("swapped", &path);
             Ok(Put::Done(version_of(&bytes)))
@@ -117,8 +119,8 @@ impl Backend for LocalBackend {
             let open = || -> io::Result<File> {
                 let mut file = OpenOptions::new().write(true).open(&path)?;
                 if file.metadata()?.len() != keep {
-                    file.set_len(keep)?;
-                    file.sync_all()?;
+                    durable::cut(&file, &path, keep)?;
+                    durable::sync_file(&file, &path)?;
                 }
                 file.seek(SeekFrom::Start(keep))?;
                 Ok(file)
@@ -159,8 +161,8 @@ impl Append for Appender {
         let path = self.path.clone();
         self.file = blocking(move || {
             mark("before appended lines", &path);
-            file.write_all(&bytes)
-                .and_then(|()| file.sync_data())
+            durable::write(&mut file, &path, &bytes)
+                .and_then(|()| durable::sync_file(&file, &path))
                 .map_err(|e| io("append to", &show(&path), e))?;
             mark("appended lines", &path);
             Ok(Some(file))
@@ -189,8 +191,9 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, LedgerErr
     make_folder(folder).map_err(|e| io("create the folder", &show(folder), e))?;
     let write = || -> io::Result<NamedTempFile> {
         let mut temporary = temporary_builder().tempfile_in(folder)?;
-        temporary.write_all(bytes)?;
-        temporary.as_file().sync_all()?;
+        let path = temporary.path().to_owned();
+        durable::write(temporary.as_file_mut(), &path, bytes)?;
+        durable::sync_file(temporary.as_file(), &path)?;
         Ok(temporary)
     };
     write().map_err(|e| io("write", &show(path), e))
@@ -205,33 +208,25 @@ fn temporary_builder() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Makes a folder and those above it, each durable in the one that holds it.
+/// Makes a folder and those above it, each durable in the one that holds it. One that is there may
+/// be of a process that was killed before it made it so.
 fn make_folder(folder: &Path) -> io::Result<()> {
+    let above = folder_of(folder);
     if folder.is_dir() {
-        return Ok(());
+        return match durable::sync_folder(above) {
+            // Then it was not relctl that made it.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        };
     }
-    make_folder(folder_of(folder))?;
-    match fs::create_dir(folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    sync(folder_of(folder))
+    make_folder(above)?;
+    durable::make_folder(folder)?;
+    durable::sync_folder(above)
 }
 
 fn sync_folder(path: &Path) -> Result<(), LedgerError> {
     let folder = folder_of(path);
-    sync(folder).map_err(|e| io("sync the folder", &show(folder), e))
-}
-
-#[cfg(unix)]
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Windows has no way to sync a folder; its file system journals renames.
-#[cfg(not(unix))]
-fn sync(_folder: &Path) -> io::Result<()> {
-    Ok(())
+    durable::sync_folder(folder).map_err(|e| io("sync the folder", &show(folder), e))
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend as _, Put};
 use crate::codec::{from_map, seal, to_map, unseal};
-use crate::error::{self, untrusted};
+use crate::error::{self, damaged, untrusted};
 use crate::head::StoredHead;
 use crate::local::LocalBackend;
 
@@ -18,6 +18,8 @@ use crate::local::LocalBackend;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
     format: u32,
+    /// `None` where an older version wrote it.
+    lineage: Option<String>,
     pub(crate) serial: u64,
     pub(crate) entry: Option<Digest>,
     revision: u64,
@@ -30,6 +32,7 @@ impl Seen {
     fn of(stored: &StoredHead) -> Self {
         Self {
             format: Self::FORMAT,
+            lineage: Some(stored.head.lineage.clone()),
             serial: stored.head.serial,
             entry: stored.head.entry.clone(),
             revision: stored.revision,
@@ -88,9 +91,16 @@ impl Memory {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(error::io("read", &place, e)),
         };
-        let map = unseal(&bytes, Seen::FORMAT, &place)
-            .map_err(|error| LedgerError { hint: Some(forget_hint(&path)), ..error })?;
-        from_map(map, &place).map(Some)
+        let read = || {
+            let seen: Seen = from_map(unseal(&bytes, Seen::FORMAT, &place)?, &place)?;
+            match &seen.lineage {
+                Some(other) if other != lineage => {
+                    Err(damaged(&place, format_args!("it is of lineage {other}")))
+                }
+                _ => Ok(seen),
+            }
+        };
+        read().map(Some).map_err(|error| LedgerError { hint: Some(forget_hint(&path)), ..error })
     }
 
     /// Remembers `stored`, if it is later than what is remembered.

@@ -82,22 +82,39 @@ impl LedgerStore {
             Err(e) => return Err(error::io("read", &place, e)),
         };
         let bytes = self.keys.open(bytes, &place)?;
+        let lines = self.read_copy(&bytes, operation, &place).map_err(|error| LedgerError {
+            hint: Some(format!(
+                "restore it from a copy, or remove it: what it says is then asked of the plugins \
+                 again: rm {place}"
+            )),
+            ..error
+        })?;
+        Ok(Some(Unsaved { file, lines }))
+    }
+
+    /// The lines of a copy, every one of them proved.
+    fn read_copy(
+        &self,
+        bytes: &[u8],
+        operation: &str,
+        place: &str,
+    ) -> Result<Vec<JournalLine>, LedgerError> {
         let mut rows = bytes.split_inclusive(|byte| *byte == b'\n');
         let first = rows.next().unwrap_or_default();
-        let header: Header = from_map(unseal(first, FORMAT, &place)?, &place)?;
-        let lines = rows.map(|row| read_line(row, &place)).collect::<Result<Vec<_>, _>>()?;
+        let header: Header = from_map(unseal(first, FORMAT, place)?, place)?;
+        let lines = rows.map(|row| read_line(row, place)).collect::<Result<Vec<_>, _>>()?;
         if header.operation != operation || header.lineage != self.lineage() {
-            return Err(damaged(&place, "it is of another operation"));
+            return Err(damaged(place, "it is of another operation"));
         }
         if header.lines != lines.len() {
-            return Err(damaged(&place, "lines of it are missing"));
+            return Err(damaged(place, "lines of it are missing"));
         }
         for pair in lines.windows(2) {
             if let [before, line] = pair {
-                line.verify(Some(before)).map_err(|e| damaged(&place, e))?;
+                line.verify(Some(before)).map_err(|e| damaged(place, e))?;
             }
         }
-        Ok(Some(Unsaved { file, lines }))
+        Ok(lines)
     }
 
     fn unsaved_file(&self, folder: &Path, operation: &str) -> Result<PathBuf, LedgerError> {

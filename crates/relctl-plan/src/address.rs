@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What part an object plays in a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,11 +51,12 @@ impl FromStr for Role {
 
 /// An object's address: `<role>.<kind>.<name>`, for example `resource.local_file.index`.
 ///
-/// Kind and name are identifiers: a letter or `_`, then letters, digits, `_` or `-`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// Kind and name are identifiers: a letter or `_`, then letters, digits, `_` or `-`. Cheap to clone: an
+/// address goes wherever its object goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Address {
-    text: Box<str>,
+    text: Arc<str>,
     role: Role,
     kind_end: u32,
 }
@@ -139,9 +141,9 @@ impl TryFrom<String> for Address {
     }
 }
 
-impl From<Address> for String {
-    fn from(address: Address) -> Self {
-        address.text.into()
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

@@ -177,12 +177,14 @@ impl Formatter for Sorting {
 
 /// Puts the entries at the end of `out` in order.
 fn sort(out: &mut Vec<u8>, entries: &mut [Entry]) {
+    let Some(start) = entries.first().map(|entry| entry.start) else { return };
     let key = |entry: &Entry| out.get(entry.start..entry.key_end).unwrap_or_default();
-    if entries.is_sorted_by(|a, b| compare(key(a), key(b)).is_le()) {
+    let compare = if entries.iter().all(|entry| is_plain(key(entry))) { bytes } else { code_units };
+    let compare = |a: &Entry, b: &Entry| compare(key(a), key(b));
+    if entries.is_sorted_by(|a, b| compare(a, b).is_le()) {
         return;
     }
-    let Some(start) = entries.first().map(|entry| entry.start) else { return };
-    entries.sort_by(|a, b| compare(key(a), key(b)));
+    entries.sort_by(compare);
     let written = out.split_off(start);
     for (index, entry) in entries.iter().enumerate() {
         if index > 0 {
@@ -195,22 +197,26 @@ fn sort(out: &mut Vec<u8>, entries: &mut [Entry]) {
 }
 
 /// Compares two keys, written as JSON strings, by their UTF-16 code units.
-fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    match (plain(a), plain(b)) {
-        (Some(a), Some(b)) => a.cmp(b),
-        _ => {
-            let units = |key: &[u8]| -> Vec<u16> {
-                serde_json::from_slice::<String>(key).unwrap_or_default().encode_utf16().collect()
-            };
-            units(a).cmp(&units(b))
-        }
-    }
+fn code_units(a: &[u8], b: &[u8]) -> Ordering {
+    let units = |key: &[u8]| -> Vec<u16> {
+        serde_json::from_slice::<String>(key).unwrap_or_default().encode_utf16().collect()
+    };
+    units(a).cmp(&units(b))
 }
 
-/// What stands between the quotes, where its bytes compare as its code units do.
-fn plain(key: &[u8]) -> Option<&[u8]> {
-    let inner = key.get(1..key.len().checked_sub(1)?)?;
-    inner.iter().all(|byte| byte.is_ascii() && *byte != b'\\').then_some(inner)
+/// As [`code_units`], of keys that are [plain](is_plain).
+fn bytes(a: &[u8], b: &[u8]) -> Ordering {
+    inner(a).cmp(inner(b))
+}
+
+/// What stands between the quotes.
+fn inner(key: &[u8]) -> &[u8] {
+    key.get(1..key.len().saturating_sub(1)).unwrap_or_default()
+}
+
+/// Whether the bytes of a key, written as a JSON string, compare as its code units do.
+fn is_plain(key: &[u8]) -> bool {
+    key.iter().all(|byte| byte.is_ascii() && *byte != b'\\')
 }
 
 #[cfg(test)]

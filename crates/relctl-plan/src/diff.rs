@@ -29,24 +29,36 @@ pub struct FieldChange {
 /// whole as empty; so is every list, and every object that the kind calls atomic.
 pub fn owned_paths(document: &Map, fields: &Field) -> BTreeSet<Path> {
     let mut paths = BTreeSet::new();
-    for (name, value) in document {
-        collect(value, &Path::field(name), fields.at(&Path::field(name)), &mut paths);
-    }
+    each_owned(document, fields, &mut |names, _, _| {
+        paths.insert(names.iter().copied().collect());
+    });
     paths
 }
 
-fn collect(value: &Value, at: &Path, field: Option<&Field>, paths: &mut BTreeSet<Path>) {
-    match value {
-        Value::Object(map) if !map.is_empty() && !field.is_some_and(|f| f.atomic) => {
-            for (name, inner) in map {
-                let below = field.and_then(|f| f.fields.get(name).or(f.entries.as_deref()));
-                collect(inner, &at.join(name), below, paths);
+/// Takes the names that lead to a leaf, its value, and its field where the kind has it.
+type Visit<'v, 'a> = &'v mut dyn FnMut(&[&'a str], &'a Value, Option<&'a Field>);
+
+/// Visits each leaf that a document owns, in the order of their paths.
+fn each_owned<'a>(document: &'a Map, fields: &'a Field, visit: Visit<'_, 'a>) {
+    fn walk<'a>(
+        map: &'a Map,
+        within: Option<&'a Field>,
+        names: &mut Vec<&'a str>,
+        visit: Visit<'_, 'a>,
+    ) {
+        for (name, value) in map {
+            let field = within.and_then(|f| f.fields.get(name).or(f.entries.as_deref()));
+            names.push(name);
+            match value {
+                Value::Object(inner) if !inner.is_empty() && !field.is_some_and(|f| f.atomic) => {
+                    walk(inner, field, names, visit);
+                }
+                _ => visit(names, value, field),
             }
-        }
-        _ => {
-            paths.insert(at.clone());
+            names.pop();
         }
     }
+    walk(document, Some(fields), &mut Vec::new(), visit);
 }
 
 /// Compares what is desired with what is observed, on the owned fields alone.
@@ -54,27 +66,29 @@ fn collect(value: &Value, at: &Path, field: Option<&Field>, paths: &mut BTreeSet
 /// `null` is desired where a field is to be removed; `null` and absent are the same. Unknown
 /// counts as changed.
 pub fn diff(desired: &Document, observed: Option<&Map>, fields: &Field) -> Vec<FieldChange> {
-    owned_paths(&desired.value, fields)
-        .into_iter()
-        .filter_map(|path| {
-            let unknown = desired.is_unknown(&path);
-            let present = |value: &&Value| !value.is_null();
-            let after = desired.get(&path).filter(present).filter(|_| !unknown);
-            let before = observed.and_then(|map| get(map, &path)).filter(present);
-            let same = !unknown
-                && match (after, before) {
-                    (Some(after), Some(before)) => same_value(after, before),
-                    (after, before) => after.is_none() && before.is_none(),
-                };
-            (!same).then(|| FieldChange {
-                multiline: fields.at(&path).is_some_and(|f| f.multiline),
+    let mut changes = Vec::new();
+    each_owned(&desired.value, fields, &mut |names, value, field| {
+        let path = || names.iter().copied().collect::<Path>();
+        let unknown = !desired.is_known() && desired.is_unknown(&path());
+        let after = Some(value).filter(|value| !value.is_null() && !unknown);
+        let before = observed.and_then(|map| get(map, names.iter().copied()));
+        let before = before.filter(|value| !value.is_null());
+        let same = !unknown
+            && match (after, before) {
+                (Some(after), Some(before)) => same_value(after, before),
+                (after, before) => after.is_none() && before.is_none(),
+            };
+        if !same {
+            changes.push(FieldChange {
+                path: path(),
                 before: before.cloned(),
                 after: after.cloned(),
                 unknown,
-                path,
-            })
-        })
-        .collect()
+                multiline: field.is_some_and(|f| f.multiline),
+            });
+        }
+    });
+    changes
 }
 
 /// Whether two values are the same. `1` and `1.0` are: canonical JSON (RFC 8785) writes both as
@@ -97,7 +111,7 @@ pub fn same_value(a: &Value, b: &Value) -> bool {
 pub fn select<'a>(document: &Map, paths: impl IntoIterator<Item = &'a Path>) -> Map {
     let mut selected = Map::new();
     for path in paths {
-        if let Some(value) = get(document, path) {
+        if let Some(value) = get(document, path.segments()) {
             set(&mut selected, path, value.clone());
         }
     }

@@ -32,7 +32,7 @@ impl Document {
 
     /// The value at `path`, `None` where there is none; unknown values read as `null`.
     pub fn get(&self, path: &Path) -> Option<&Value> {
-        get(&self.value, path)
+        get(&self.value, path.segments())
     }
 
     /// Whether the value at `path`, or a part of it, or what it is a part of, is unknown.
@@ -67,9 +67,12 @@ impl From<Map> for Document {
     }
 }
 
-/// The value at `path` below `map`; `None` for the root, which is not a [`Value`].
-pub(crate) fn get<'a>(map: &'a Map, path: &Path) -> Option<&'a Value> {
-    let mut segments = path.segments();
+/// The value to which these names lead below `map`; `None` without any: the root is not a [`Value`].
+pub(crate) fn get<'a, 'n>(
+    map: &'a Map,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Option<&'a Value> {
+    let mut segments = names.into_iter();
     let mut value = map.get(segments.next()?)?;
     for segment in segments {
         value = value.as_object()?.get(segment)?;

@@ -1,5 +1,7 @@
 //! Journal lines: intent before a mutation is attempted, its outcome before a dependant starts.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -35,7 +37,7 @@ pub enum JournalEvent {
         token: String,
         attempt: Attempt,
         /// The desired document with every reference resolved.
-        desired: Document,
+        desired: Arc<Document>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run_key: Option<String>,
         /// What the plugin needs to undo it.

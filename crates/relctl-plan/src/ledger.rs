@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -210,7 +211,7 @@ pub struct Recorded {
     /// As declared, canonical and resolved: the owned fields. `null`: owned as absent.
     pub desired: Map,
     /// Everything that was there after the entry, canonical.
-    pub observed: Map,
+    pub observed: Arc<Map>,
     pub depends_on: Vec<Address>,
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A path to a field, `container_definitions.api.image`.
 ///
 /// Segments are separated by dots; one that is not made of letters, digits, `_` and `-` alone is
 /// written in double quotes with `\"` and `\\` escaped: `labels."example.com/team"`. Entries of
 /// keyed lists are named by their key; other lists have no paths into them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Path(Vec<Box<str>>);
 
 /// Why a text is not a path.
@@ -169,9 +169,12 @@ impl TryFrom<String> for Path {
     }
 }
 
-impl From<Path> for String {
-    fn from(path: Path) -> Self {
-        path.to_string()
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [only] if is_bare(only) => serializer.serialize_str(only),
+            _ => serializer.collect_str(self),
+        }
     }
 }
 

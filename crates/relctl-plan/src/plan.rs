@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -249,7 +250,7 @@ pub struct Step {
     /// What is declared, references kept.
     pub inputs: Template,
     /// What is declared, canonical; unknown where a reference is. Fields to remove are `null`.
-    pub desired: Document,
+    pub desired: Arc<Document>,
     /// Paths in `desired` that are set or removed by this step and not owned after it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub releases: BTreeSet<Path>,

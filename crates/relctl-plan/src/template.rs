@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -68,10 +69,11 @@ impl TemplateError {
     }
 }
 
-/// A document with references in its strings.
+/// A document with references in its strings. Cheap to clone: it goes from the release file through
+/// the plan into the ledger as it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Template(Map);
+pub struct Template(Arc<Map>);
 
 impl Template {
     /// Takes a document whose strings follow the language; reports every mistake.
@@ -87,12 +89,12 @@ impl Template {
                     .map(|error| TemplateError::at(path.iter().copied().collect(), error)),
             );
         });
-        if errors.is_empty() { Ok(Self(value)) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self(Arc::new(value))) } else { Err(errors) }
     }
 
     /// A template that stands for exactly this value: `${` is escaped.
     pub fn closed(value: &Map) -> Self {
-        Self(escape_map(value))
+        Self(Arc::new(escape_map(value)))
     }
 
     /// As written.
@@ -117,7 +119,7 @@ impl Template {
 
     /// The reference at `path`, if the string there is one whole reference.
     pub fn reference_at(&self, path: &Path) -> Option<Reference> {
-        let text = crate::document::get(&self.0, path)?.as_str()?;
+        let text = crate::document::get(&self.0, path.segments())?.as_str()?;
         let (segments, errors) = segments(text);
         match segments.as_slice() {
             [Segment::Expression(expression)] if errors.is_empty() => {

@@ -321,7 +321,7 @@ mod tests {
             step: step.clone(),
             token: String::new(),
             attempt: relctl_plan::Attempt::First,
-            desired: document(),
+            desired: document().into(),
             run_key: None,
             undo: None,
         };

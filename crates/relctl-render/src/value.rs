@@ -24,10 +24,13 @@ fn is_plain(text: &str) -> bool {
     // Only these begin a number, `true`, `false` or `null`.
     let maybe_json = first == '-' || first.is_ascii_digit() || matches!(first, 't' | 'f' | 'n');
     let is_json = maybe_json && serde_json::from_str::<Value>(text).is_ok();
+    // Nothing telling and nothing hidden is made of these alone, and most values are.
+    let is_common = |b: u8| b.is_ascii_alphanumeric() || b"_-:/@+ ".contains(&b);
     !is_json
         && !text.ends_with(char::is_whitespace)
-        && !text.chars().any(is_hidden)
-        && !TELLING.iter().any(|telling| text.contains(telling))
+        && (text.bytes().all(is_common)
+            || !text.chars().any(is_hidden)
+                && !TELLING.iter().any(|telling| text.contains(telling)))
 }
 
 #[cfg(test)]

@@ -311,7 +311,7 @@ impl Provider for MemoryProvider {
                     hint: Some("use 0 or more".to_owned()),
                 }]);
             }
-            Ok(desired)
+            Ok(desired.as_ref().clone())
         };
         Ok(subjects.into_iter().map(check).collect())
     }
@@ -323,10 +323,10 @@ impl Provider for MemoryProvider {
         let mut answers = Vec::new();
         for subject in subjects {
             self.note("observe", &subject.address);
-            let desired = subject.desired.unwrap_or_default().value;
+            let desired = subject.desired.unwrap_or_default();
             let world = self.cloud.world();
-            let found =
-                key(&subject.address, &desired).and_then(|key| world.things.get(&key).cloned());
+            let found = key(&subject.address, &desired.value)
+                .and_then(|key| world.things.get(&key).cloned());
             answers.push(Ok(found));
         }
         Ok(answers)
@@ -350,7 +350,7 @@ impl Provider for MemoryProvider {
                     .push(Risk { severity: Severity::Downtime, message: "it restarts".to_owned() });
             }
             if let Some(observed) = &change.observed {
-                assessment.undo = Some(undo(observed.clone()));
+                assessment.undo = Some(undo(observed.as_ref().clone()));
             }
             Ok(assessment)
         };
@@ -466,8 +466,8 @@ fn carry_out(world: &mut World, step: &StepCall) -> Result<Progress, Failure> {
 
 fn change_thing(world: &mut World, step: &StepCall, desired: &Map) -> Result<Map, Failure> {
     let address = &step.change.subject.address;
-    let subject = step.change.subject.desired.clone().unwrap_or_default().value;
-    let Some(key) = key(address, &subject) else {
+    let subject = step.change.subject.desired.clone().unwrap_or_default();
+    let Some(key) = key(address, &subject.value) else {
         return Err(Failure::Precondition("it has no name".to_owned()));
     };
     let there = world.things.contains_key(&key);

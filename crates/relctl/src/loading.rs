@@ -58,7 +58,7 @@ impl Session {
         let lock = LockFile::read(&self.folder())?;
         let path = self.plugin_path();
         let mut wanted = Vec::new();
-        for (instance, config) in draft.plugins() {
+        for (instance, config) in draft.header().plugins() {
             let file = path.find(&config.source)?;
             let Some(locked) = lock.plugins.get(instance) else {
                 return Err(CommandError::new(
@@ -106,7 +106,7 @@ impl Session {
     ) -> Result<BTreeMap<Instance, Description>, CommandError> {
         let path = self.plugin_path();
         let mut descriptions = BTreeMap::new();
-        for (instance, config) in draft.plugins() {
+        for (instance, config) in draft.header().plugins() {
             let file = path.find(&config.source)?;
             descriptions.insert(instance.clone(), self.inspect(&file).await?.description);
         }

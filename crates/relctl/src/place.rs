@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use relctl_config::{Draft, LockFile};
+use relctl_config::{Header, LockFile};
 use relctl_engine::{LedgerError, LedgerErrorKind};
 use relctl_ledger::{Keys, LedgerStore, Location, OpenOptions, Timing, ledgers};
 use relctl_plan::Plan;
@@ -27,21 +27,23 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The ledger of a release file that was read.
-    pub(crate) fn of_draft(session: &Session, draft: &Draft) -> Result<Self, CommandError> {
-        let environment = draft.environment().map(str::to_owned);
+    /// The ledger of a release file whose header was read.
+    pub(crate) fn of_header(session: &Session, header: &Header) -> Result<Self, CommandError> {
+        let environment = header.environment().map(str::to_owned);
         let named = Named {
-            url: draft.ledger_url().map(str::to_owned),
-            recipients: draft.ledger_recipients().to_vec(),
+            url: header.ledger_url().map(str::to_owned),
+            recipients: header.ledger_recipients().to_vec(),
         };
-        Self::of(session, draft.name().to_owned(), environment, &named)
+        Self::of(session, header.name().to_owned(), environment, &named)
     }
 
     /// The ledger that a plan was made for. Neither release file nor `relctl.lock` need be there.
     pub(crate) fn of_plan(session: &Session, plan: &Plan) -> Result<Self, CommandError> {
         let (release, environment) = (&plan.body.release, plan.body.environment.clone());
         let named = match project::load_for(session, environment.clone()) {
-            Ok(draft) if draft.name() == release => return Self::of_draft(session, &draft),
+            Ok(draft) if draft.header().name() == release => {
+                return Self::of_header(session, draft.header());
+            }
             Ok(_) => Named::default(),
             Err(error) => match Glance::at(session, environment.as_deref()) {
                 Glance { name: Some(name), .. } if name != *release => Named::default(),
@@ -59,7 +61,7 @@ impl Place {
             return Self::of_only_ledger(session, environment).await;
         }
         match project::load(session) {
-            Ok(draft) => Self::of_draft(session, &draft),
+            Ok(draft) => Self::of_header(session, draft.header()),
             Err(error) => {
                 let glance = Glance::at(session, environment.as_deref());
                 let chosen = environment.is_some() || !session.folder().join(OVERLAYS).is_dir();

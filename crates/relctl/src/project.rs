@@ -22,11 +22,12 @@ pub(crate) struct Project {
 impl Project {
     /// Reads the release file, loads its plugins and opens its ledger.
     pub(crate) async fn open(session: &Session) -> Result<Self, CommandError> {
-        let draft = load(session)?;
+        let environment = session.environment().map(str::to_owned);
+        let opened = relctl_config::open(&load_options(session, environment))?;
         // Before the plugins: who has not run `relctl init` lacks both, and is told once.
-        let ledger = Place::of_draft(session, &draft)?.open().await?;
+        let ledger = Place::of_header(session, opened.header())?.open().await?;
         ledger.read_ahead();
-        let (draft, release, plugins) = checked(session, draft).await?;
+        let (draft, release, plugins) = checked(session, opened.read()).await?;
         Ok(Self { draft, release, plugins, ledger })
     }
 
@@ -49,15 +50,18 @@ pub(crate) fn load_for(
     session: &Session,
     environment: Option<String>,
 ) -> Result<Draft, CommandError> {
-    let options = LoadOptions {
+    Ok(relctl_config::load(&load_options(session, environment))?)
+}
+
+fn load_options(session: &Session, environment: Option<String>) -> LoadOptions {
+    LoadOptions {
         dir: ".".into(),
         file: session.global.file.clone(),
         environment,
         vars: session.global.vars.clone(),
         var_files: session.global.var_files.clone(),
         env: session.env.vars.clone(),
-    };
-    Ok(relctl_config::load(&options)?)
+    }
 }
 
 /// Loads the plugins of the release, and checks the release against the kinds that they serve.

@@ -1,4 +1,4 @@
-//! `local_append`: appends a line to a file, exactly once per token.
+//! `local_append`: appends a line to a file, exactly once for each run.
 
 use relctl_sdk::{Assessment, Change, Diagnostic, Document, Failure, Host, Map, Reversal, Step};
 
@@ -31,8 +31,10 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Document, Failure> 
         return Err(Failure::Precondition("`line` is not known".to_owned()));
     };
     let bytes = format!("{line}\n");
-    // The host looks whether this token has appended before, on every attempt.
-    host.append(path, bytes.as_bytes(), &step.token)
+    // The run's key, not the step's token: another plan, after an outcome that nobody knew, is to find
+    // what this one began. The host looks for it on every attempt.
+    let run = step.run_key.as_ref().unwrap_or(&step.token);
+    host.append(path, bytes.as_bytes(), run)
         .map_err(|error| Failure::from_file(path, error))?;
     let mut done = Map::new();
     done.insert("line".to_owned(), line.into());
@@ -56,13 +58,15 @@ mod tests {
     }
 
     #[test]
-    fn once_per_token() {
+    fn once_for_each_run() {
         let host = FakeHost::default();
         let action = subject("action.local_append.migrate", json!({"path": "log", "line": "001"}));
-        let first = step(change(Verb::Run, action, None));
+        let key = |key: &str| Some(key.to_owned());
+        let first = Step { run_key: key("one"), ..step(change(Verb::Run, action, None)) };
         let again = Step { attempt: Attempt::Again, ..first.clone() };
-        let other = Step { token: "another".to_owned(), ..first.clone() };
-        for step in [&first, &again, &other] {
+        let of_another_plan = Step { token: "another".to_owned(), ..again.clone() };
+        let other = Step { run_key: key("two"), ..first.clone() };
+        for step in [&first, &again, &of_another_plan, &other] {
             apply(&host, step).unwrap();
         }
         assert_eq!(host.read("log").unwrap(), b"001\n001\n");

@@ -24,7 +24,8 @@ const APPENDS: &str = ".relctl/appends";
 /// How long another process may hold the lock: an append takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often the lock is tried meanwhile.
+/// How often the lock is tried meanwhile. The system's own waiting cannot be given up: a thread that
+/// waits for a stopped process would stay, and take the lock some day with nobody to give it back.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What is about to be appended.
@@ -87,7 +88,9 @@ impl Files {
         options.read(true).append(true).create(true);
         let mut file = folder.open_with(name, &options).map_err(failed)?.into_std();
         let length = file.metadata().map_err(failed)?.len();
-        let progress = if let Some(intent) = read_intent(&records, &names, &path)? {
+        // What the first attempt finds was left by one of which a person said that it did not happen.
+        let intent = if call.first_attempt { None } else { read_intent(&records, &names, &path)? };
+        let progress = if let Some(intent) = intent {
             progress(&mut file, &intent, length, bytes).map_err(failed)?
         } else {
             let intent = Intent {
@@ -113,14 +116,20 @@ impl Files {
                 )));
             }
         };
+        // Part of it may be there from here on, on a full disk for example.
+        let unfinished = |error| {
+            FileError::Unknown(format!(
+                "appending to `{path}` did not end: {error}; the next attempt goes on from there"
+            ))
+        };
         if !rest.is_empty() {
-            file.write_all(rest).map_err(failed)?;
+            file.write_all(rest).map_err(unfinished)?;
         }
         mark("bytes");
-        file.sync_all().map_err(failed)?;
-        sync(&folder).map_err(failed)?;
-        records.rename(&names.intent, &records, &names.receipt).map_err(failed)?;
-        sync(&records).map_err(failed)?;
+        file.sync_all().map_err(unfinished)?;
+        sync(&folder).map_err(unfinished)?;
+        records.rename(&names.intent, &records, &names.receipt).map_err(unfinished)?;
+        sync(&records).map_err(unfinished)?;
         mark("receipt");
         Ok(progress != Progress::All)
     }

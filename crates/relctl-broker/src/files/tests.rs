@@ -19,6 +19,7 @@ fn call(phase: Phase) -> CallContext {
         plugin: "local".to_owned(),
         function: "test",
         phase,
+        first_attempt: false,
         deadline: Instant::now() + Duration::from_mins(1),
         max_response: 1000,
     }
@@ -309,6 +310,28 @@ fn a_process_that_is_stopped_is_not_waited_for_without_end() {
     lock.unlock().unwrap();
     assert_eq!(files.append(&apply, "log", b"2\n", "other"), Ok(true));
     assert_eq!(files.read(&apply, "log").unwrap(), b"1\n2\n");
+}
+
+/// A person said that what was begun did not happen: nothing of it counts, and it is done.
+#[test]
+fn a_first_attempt_begins_anew() {
+    let (folder, files) = world();
+    let log = folder.path().join("root/log");
+    let apply = call(Phase::Apply);
+    assert_eq!(files.append(&apply, "log", b"before\n", "other"), Ok(true));
+    let records = folder.path().join("root/.relctl/appends");
+    let names = || fs::read_dir(&records).unwrap().map(|entry| entry.unwrap().path());
+    let other: Vec<_> = names().collect();
+    assert_eq!(files.append(&apply, "log", b"line\n", TOKEN), Ok(true));
+    let done = names().find(|path| !other.contains(path)).unwrap();
+    fs::rename(&done, done.with_extension("intent")).unwrap();
+    fs::write(&log, "someone else\n").unwrap();
+    let unclear = files.append(&apply, "log", b"line\n", TOKEN);
+    assert!(matches!(&unclear, Err(FileError::Unknown(_))), "{unclear:?}");
+    let first = CallContext { first_attempt: true, ..call(Phase::Apply) };
+    assert_eq!(files.append(&first, "log", b"line\n", TOKEN), Ok(true));
+    assert_eq!(fs::read_to_string(&log).unwrap(), "someone else\nline\n");
+    assert_eq!(files.append(&first, "log", b"line\n", TOKEN), Ok(false), "a receipt counts");
 }
 
 /// Not a test of its own: what the killed process of the next one does.

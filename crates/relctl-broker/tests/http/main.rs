@@ -62,6 +62,7 @@ fn call(phase: Phase) -> CallContext {
         plugin: "aws-ecs".to_owned(),
         function: "observe",
         phase,
+        first_attempt: false,
         deadline: Instant::now() + Duration::from_secs(20),
         max_response: 64 * 1024,
     }

@@ -29,6 +29,9 @@ const HARMLESS_TOKENS: [&str; 9] =
 
 /// Whether a field, a variable or an option of this name holds a credential.
 pub(super) fn is_secret_name(name: &str) -> bool {
+    if !may_be_secret(name) {
+        return false;
+    }
     let words = words(name);
     // `DB_PASSWORD_2` and `PASSWORD_V1` are passwords too.
     let counted = |word: &&String| word.trim_start_matches('v').bytes().all(|b| b.is_ascii_digit());
@@ -40,6 +43,19 @@ pub(super) fn is_secret_name(name: &str) -> bool {
         return false;
     }
     SECRETS.iter().any(|secret| words.ends_with(secret))
+}
+
+/// Whether it is worth to take the name apart: whether it ends, but for a count, with the last word of
+/// a credential's name. Most names do not.
+fn may_be_secret(name: &str) -> bool {
+    let is_count = |c: char| !c.is_ascii_alphabetic() || c.eq_ignore_ascii_case(&'v');
+    let name = name.trim_end_matches(is_count).as_bytes();
+    let ends_with = |word: &&str| {
+        let start = name.len().checked_sub(word.len());
+        let end = start.and_then(|start| name.get(start..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    SECRETS.iter().filter_map(|words| words.last()).any(ends_with)
 }
 
 /// The name as messages show it.

@@ -1,7 +1,9 @@
 //! What credentials look like, wherever they stand.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::{LazyLock, OnceLock};
 
+use aho_corasick::AhoCorasick;
 use regex::Regex;
 
 /// What it is, what some of must stand in the text in whatever case, and its pattern, whose first
@@ -64,13 +66,32 @@ const SHAPES: [(&str, &[&str], &str); 19] = [
 static PATTERNS: [OnceLock<Option<Regex>>; SHAPES.len()] =
     [const { OnceLock::new() }; SHAPES.len()];
 
+/// Finds the needles of all shapes at once, in whatever case. That it can be built is tested.
+static NEEDLES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let needles = SHAPES.iter().flat_map(|(_, needles, _)| *needles);
+    AhoCorasick::builder().ascii_case_insensitive(true).build(needles).ok()
+});
+
+/// The shape that each needle belongs to.
+static SHAPE_OF_NEEDLE: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let count = |(shape, (_, needles, _)): (usize, &(_, &[&str], _))| {
+        std::iter::repeat_n(shape, needles.len())
+    };
+    SHAPES.iter().enumerate().flat_map(count).collect()
+});
+
 /// What credential there is in a text, and which part of it.
 pub(super) fn shape(text: &str) -> Option<(&'static str, &str)> {
-    let lower = text.to_ascii_lowercase();
-    SHAPES.iter().zip(&PATTERNS).find_map(|((what, needles, pattern), compiled)| {
-        if !needles.iter().any(|needle| lower.contains(needle)) {
-            return None;
-        }
+    let needles = NEEDLES.as_ref()?;
+    // By far the most texts end here.
+    needles.find(text)?;
+    let found = needles.find_overlapping_iter(text);
+    let shapes: BTreeSet<usize> = found
+        .filter_map(|found| SHAPE_OF_NEEDLE.get(found.pattern().as_usize()).copied())
+        .collect();
+    let candidates = SHAPES.iter().zip(&PATTERNS).enumerate();
+    candidates.filter(|(index, _)| shapes.contains(index)).find_map(|(_, (shape, compiled))| {
+        let (what, _, pattern) = shape;
         // That all of them compile is tested.
         let regex = compiled.get_or_init(|| Regex::new(pattern).ok()).as_ref()?;
         let secret = regex.captures(text)?.get(1)?.as_str();
@@ -84,6 +105,7 @@ mod tests {
 
     #[test]
     fn all_patterns_compile() {
+        assert!(NEEDLES.is_some());
         for (what, _, pattern) in SHAPES {
             assert!(Regex::new(pattern).is_ok(), "{what}");
         }

@@ -1,6 +1,7 @@
 //! Gates, before the first change, and checks, after the last.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use relctl_plan::{
     Address, Binding, CheckWhen, Document, Map, Outcome, Plan, Reference, Step, Value, Verb,
@@ -53,13 +54,13 @@ pub(crate) async fn run_checks(
 }
 
 /// What a check looks at, with the values that are known by now.
-fn resolved(step: &Step, documents: &HashMap<Address, Map>) -> Document {
+fn resolved(step: &Step, documents: &HashMap<Address, Map>) -> Arc<Document> {
     if step.desired.is_known() {
-        return step.desired.clone();
+        return Arc::clone(&step.desired);
     }
     step.inputs
         .resolve(&|reference| bind(documents, reference))
-        .unwrap_or_else(|_| step.desired.clone())
+        .map_or_else(|_| Arc::clone(&step.desired), Arc::new)
 }
 
 /// What a reference stands for among these documents.

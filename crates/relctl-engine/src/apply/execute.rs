@@ -5,6 +5,7 @@
 //! and goes through the same code: what has begun and not ended is asked for again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
@@ -19,7 +20,7 @@ use tokio::sync::Semaphore;
 use super::checks::{Checked, bind};
 use super::precheck::Prepared;
 use super::restorable::RestorePoints;
-use super::settle::Settling;
+use super::settle::{Answers, Settling};
 use super::step::{Crew, Ended, Job, Outcome, Worked};
 use super::{ApplyOptions, Report};
 use crate::planning::base::Base;
@@ -48,7 +49,7 @@ pub(crate) enum State {
 /// What the journal says about a step that has begun.
 #[derive(Debug, Clone)]
 pub(crate) struct Begun {
-    pub(crate) desired: Document,
+    pub(crate) desired: Arc<Document>,
     pub(crate) run_key: Option<String>,
     pub(crate) undo: Option<Undo>,
     /// The token to poll with.
@@ -110,7 +111,7 @@ impl<'a> Executor<'a> {
                 interrupt,
                 slots: Semaphore::new(options.parallelism.max(1)),
                 halted: AtomicBool::new(false),
-                settling: Settling::default(),
+                settling: Settling { goes_on: true, answers: Answers::new() },
             },
         }
     }
@@ -408,7 +409,7 @@ impl<'a> Executor<'a> {
                         report.failed.push((step.id.clone(), failure.clone()));
                     }
                 },
-                State::Begun(_) if self.undecided.iter().any(|(id, _)| *id == step.id) => {}
+                _ if self.undecided.iter().any(|(id, _)| *id == step.id) => {}
                 State::Waiting | State::Begun(_) => report.held.push(step.id.clone()),
             }
         }
@@ -446,7 +447,7 @@ fn first_job<'p>(
         desired: if step.desired.is_known() {
             Ok(step.desired.clone())
         } else {
-            resolve(&step.inputs)
+            resolve(&step.inputs).map(Arc::new)
         },
         triggers: step.triggers.as_ref().map_or_else(|| Ok(Document::default()), resolve),
         observed: observed.get(&step.id).cloned().flatten(),

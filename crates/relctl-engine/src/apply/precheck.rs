@@ -1,6 +1,7 @@
 //! Sees that everything that a plan depends on is still as it was planned.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use relctl_plan::{
     Address, Assessment, Document, Failure, Kind, Map, Plan, Reliance, Role, Step, StepId, Undo,
@@ -107,8 +108,8 @@ async fn observe_relied_on(
         let recorded = base.snapshot.objects.get(*address);
         let subject = Subject {
             address: (*address).clone(),
-            desired: Some(Document::known(reliance.desired.clone())),
-            prior: recorded.map(|recorded| recorded.observed.clone()),
+            desired: Some(Document::known(reliance.desired.clone()).into()),
+            prior: recorded.map(|recorded| Arc::clone(&recorded.observed)),
         };
         (reliance.plugin.clone(), subject)
     });
@@ -166,8 +167,8 @@ pub(crate) fn subject(base: &Base, step: &Step) -> Subject {
     let found = base.find(&step.plugin, &step.address, &step.identity);
     Subject {
         address: step.address.clone(),
-        desired: Some(step.desired.clone()),
-        prior: found.map(|found| found.recorded.observed.clone()),
+        desired: Some(Arc::clone(&step.desired)),
+        prior: found.map(|found| Arc::clone(&found.recorded.observed)),
     }
 }
 
@@ -175,16 +176,16 @@ pub(crate) fn subject(base: &Base, step: &Step) -> Subject {
 pub(crate) fn change(
     base: &Base,
     step: &Step,
-    desired: &Document,
+    desired: &Arc<Document>,
     observed: Option<Map>,
     verb: Verb,
 ) -> Change {
-    let subject = Subject { desired: Some(desired.clone()), ..subject(base, step) };
+    let subject = Subject { desired: Some(Arc::clone(desired)), ..subject(base, step) };
     Change {
         subject,
         verb,
-        observed,
-        desired: (verb != Verb::Delete).then(|| desired.clone()),
+        observed: observed.map(Arc::new),
+        desired: (verb != Verb::Delete).then(|| Arc::clone(desired)),
         paths: step.changes.iter().map(|change| change.path.clone()).collect(),
         undo: step
             .undo

@@ -1,6 +1,7 @@
 //! Writes down what an operation left behind: snapshot, entry, HEAD.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use relctl_plan::{
     Address, Entry, EntryKind, EntryOutcome, Event, Failure, JournalEvent, Map, PlanKind, Recorded,
@@ -160,11 +161,13 @@ fn record_object(
 ) {
     let known = executor.base().find(&step.plugin, &step.address, &step.identity);
     let (observed, settled) = match &ended.outcome {
-        Outcome::Done(document) | Outcome::Noop(document) => (document.clone(), true),
-        Outcome::Failed(Failure::Partial { document, .. }) => (document.value.clone(), false),
+        Outcome::Done(document) | Outcome::Noop(document) => (document.clone().into(), true),
+        Outcome::Failed(Failure::Partial { document, .. }) => {
+            (document.value.clone().into(), false)
+        }
         Outcome::Failed(Failure::Unknown(_)) => {
-            let known = known.as_ref().map(|found| found.recorded.observed.clone());
-            (known.unwrap_or_else(|| ended.desired.value.clone()), false)
+            let known = known.as_ref().map(|found| Arc::clone(&found.recorded.observed));
+            (known.unwrap_or_else(|| ended.desired.value.clone().into()), false)
         }
         // Nothing happened: what was recorded stays, to be looked at again.
         Outcome::Failed(_) => {

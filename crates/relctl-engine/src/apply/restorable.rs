@@ -46,7 +46,7 @@ impl<'p> RestorePoints<'p> {
             let subject = Subject {
                 address: run.address.clone(),
                 desired: Some(run.desired.clone()),
-                prior: Some(documents.get(&run.address)?.clone()),
+                prior: Some(documents.get(&run.address)?.clone().into()),
             };
             Some((run.plugin.clone(), subject))
         });

@@ -4,6 +4,7 @@
 //! Without that, the operation stays open, or, where it is to be closed, the outcome is unknown.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use relctl_plan::{
     Address, Attempt, Document, Event, Failure, JournalEvent, Map, Role, Step, Verb,
@@ -27,7 +28,7 @@ pub struct Answer {
 pub type Answers = BTreeMap<Address, Answer>;
 
 /// How undecided steps are dealt with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settling {
     /// Whether the operation stays open for them, and goes on with what had not happened.
     pub(crate) goes_on: bool,
@@ -39,7 +40,7 @@ impl Crew<'_> {
     pub(crate) async fn settle(
         &self,
         job: &Job<'_>,
-        desired: Document,
+        desired: Arc<Document>,
         run_key: Option<String>,
         why: String,
         started: u64,
@@ -99,7 +100,7 @@ impl Crew<'_> {
     async fn leave_undecided(
         &self,
         job: &Job<'_>,
-        desired: Document,
+        desired: Arc<Document>,
         run_key: Option<String>,
         why: String,
         started: u64,
@@ -117,7 +118,7 @@ impl Crew<'_> {
     }
 
     /// What a step that happened left behind; why it cannot have happened otherwise.
-    async fn find_done(&self, step: &Step, desired: &Document) -> Result<Map, String> {
+    async fn find_done(&self, step: &Step, desired: &Arc<Document>) -> Result<Map, String> {
         if step.address.role() != Role::Resource {
             return Ok(step.planned.value.clone());
         }
@@ -137,14 +138,14 @@ impl Crew<'_> {
     }
 
     /// The object as it is now; nothing for an action.
-    async fn find(&self, step: &Step, desired: &Document) -> Result<Option<Map>, String> {
+    async fn find(&self, step: &Step, desired: &Arc<Document>) -> Result<Option<Map>, String> {
         if step.address.role() != Role::Resource {
             return Ok(None);
         }
         let Some(provider) = self.context.providers.get(&step.plugin) else {
             return Err("its plugin is not loaded".to_owned());
         };
-        let subject = Subject { desired: Some(desired.clone()), ..subject(self.base, step) };
+        let subject = Subject { desired: Some(Arc::clone(desired)), ..subject(self.base, step) };
         let answers = provider.observe(vec![subject]).await.map_err(|error| error.to_string())?;
         match answers.into_iter().next() {
             Some(Ok(found)) => Ok(found),

@@ -1,5 +1,6 @@
 //! One step: resolve, journal, call, poll, journal.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(crate) struct Job<'p> {
     pub(crate) step: &'p Step,
     pub(crate) attempt: Attempt,
     /// With references resolved; not yet canonical where the plan's was unknown.
-    pub(crate) desired: Result<Document, String>,
+    pub(crate) desired: Result<Arc<Document>, String>,
     pub(crate) triggers: Result<Document, String>,
     pub(crate) observed: Option<Map>,
     pub(crate) run_key: Option<String>,
@@ -90,7 +91,7 @@ pub(crate) enum Worked {
 /// A step that has ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
-    pub(crate) desired: Document,
+    pub(crate) desired: Arc<Document>,
     pub(crate) run_key: Option<String>,
     pub(crate) undo: Option<Undo>,
     pub(crate) outcome: Outcome,
@@ -121,8 +122,8 @@ impl Ended {
 
 /// Whether a step goes on to the plugin.
 enum Ready {
-    Go { desired: Document, run_key: Option<String> },
-    Noop { desired: Document, document: Map },
+    Go { desired: Arc<Document>, run_key: Option<String> },
+    Noop { desired: Arc<Document>, document: Map },
     Fail(Failure),
 }
 
@@ -181,7 +182,7 @@ impl Crew<'_> {
             let run = self.base.snapshot.runs.get(key);
             run.is_some_and(|run| run.outcome == RunOutcome::Unknown)
         };
-        let looks = run_key.as_ref().is_some_and(unknown);
+        let looks = !job.anew && run_key.as_ref().is_some_and(unknown);
         let attempt = if looks { Attempt::Again } else { job.attempt };
         let call = self.call(&job, &desired, run_key.clone(), attempt);
         if job.poll.is_none() {
@@ -211,7 +212,10 @@ impl Crew<'_> {
             return Ok(Worked::Parked);
         };
         let result = result.and_then(|document| self.agree(step, &desired, document));
-        let to_settle = matches!(result, Err(Failure::Unknown(_)) if again || job.anew);
+        // The plugin looked, and cannot tell. A first attempt that got lost is not looked for here:
+        // its outcome is recorded as unknown, and the next plan's step looks.
+        let looked = started_again || job.anew;
+        let to_settle = looked && matches!(result, Err(Failure::Unknown(_)));
         if result.is_err() && !to_settle {
             // Before the slot is free: whoever waits for it is not to start any more.
             self.halted.store(true, Ordering::SeqCst);
@@ -236,7 +240,7 @@ impl Crew<'_> {
     async fn finish(
         &self,
         job: &Job<'_>,
-        desired: Document,
+        desired: Arc<Document>,
         run_key: Option<String>,
         document: Map,
         started: u64,
@@ -255,7 +259,7 @@ impl Crew<'_> {
     pub(crate) async fn fail(
         &self,
         job: &Job<'_>,
-        desired: Document,
+        desired: Arc<Document>,
         run_key: Option<String>,
         failure: Failure,
         started: u64,
@@ -300,7 +304,7 @@ impl Crew<'_> {
         let mut observed = job.observed.clone();
         if !step.desired.is_known() {
             desired = match self.canonical(provider.as_ref(), step, desired).await {
-                Ok(desired) => desired,
+                Ok(desired) => desired.into(),
                 Err(failure) => return Ready::Fail(failure),
             };
             if step.address.role() == Role::Resource && step.verb != Verb::Delete {
@@ -345,7 +349,7 @@ impl Crew<'_> {
         &self,
         provider: &dyn Provider,
         step: &Step,
-        resolved: Document,
+        resolved: Arc<Document>,
     ) -> Result<Document, Failure> {
         let subject = Subject { desired: Some(resolved), ..subject(self.base, step) };
         let mut answers = provider
@@ -381,13 +385,13 @@ impl Crew<'_> {
         provider: &dyn Provider,
         step: &Step,
         kind: &Kind,
-        desired: &Document,
+        desired: &Arc<Document>,
         observed: Option<Map>,
     ) -> Result<Option<Map>, Failure> {
         if step.verb != Verb::Create || identity_of(kind, &step.desired).is_some() {
             return Ok(observed);
         }
-        let subject = Subject { desired: Some(desired.clone()), ..subject(self.base, step) };
+        let subject = Subject { desired: Some(Arc::clone(desired)), ..subject(self.base, step) };
         let mut answers = provider
             .observe(vec![subject])
             .await
@@ -406,7 +410,7 @@ impl Crew<'_> {
     fn call(
         &self,
         job: &Job<'_>,
-        desired: &Document,
+        desired: &Arc<Document>,
         run_key: Option<String>,
         attempt: Attempt,
     ) -> StepCall {
@@ -522,7 +526,7 @@ impl Crew<'_> {
     pub(crate) fn agree(
         &self,
         step: &Step,
-        desired: &Document,
+        desired: &Arc<Document>,
         document: Map,
     ) -> Result<Map, Failure> {
         if step.verb == Verb::Delete || step.address.role() != Role::Resource {

@@ -90,12 +90,13 @@ pub(crate) async fn build(
 
 /// Moves the steps of the goals out of the pipeline, each with what it needs.
 fn collect_steps(pipeline: &mut Pipeline<'_>) -> Vec<Step> {
-    let mut steps = Vec::new();
-    // What each object stands for as a need: its own step, or those of what it needs.
+    let mut steps = Vec::with_capacity(pipeline.items.len());
+    // What each object that something needs stands for: its own step, or those of what it needs.
     let mut carried: Vec<BTreeSet<StepId>> = vec![BTreeSet::new(); pipeline.items.len()];
     for index in pipeline.order.clone() {
         let Some(item) = pipeline.items.get(index) else { continue };
         let edges = item.goal.edges();
+        let is_needed = pipeline.is_needed(&item.goal.address);
         let stands_for = |address| carried.get(pipeline.index(address)?);
         let needs: BTreeSet<StepId> =
             edges.iter().filter_map(stands_for).flatten().cloned().collect();
@@ -105,10 +106,11 @@ fn collect_steps(pipeline: &mut Pipeline<'_>) -> Vec<Step> {
             *carried = needs;
             continue;
         };
-        *carried = match step.verb {
-            Verb::Check => needs.clone(),
-            _ => BTreeSet::from([step.id.clone()]),
-        };
+        match step.verb {
+            _ if !is_needed => {}
+            Verb::Check => carried.clone_from(&needs),
+            _ => *carried = BTreeSet::from([step.id.clone()]),
+        }
         if step.when != Some(CheckWhen::Before) {
             step.needs = needs.into_iter().collect();
         }
@@ -171,6 +173,9 @@ fn in_order(mut steps: Vec<Step>) -> Result<Vec<Step>, EngineError> {
         }
         Err(_) => order(&steps, &[])?,
     };
+    if order.is_sorted() {
+        return Ok(steps);
+    }
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     Ok(order.into_iter().filter_map(|index| steps.get_mut(index)?.take()).collect())
 }
@@ -220,8 +225,7 @@ fn rely(pipeline: &Pipeline<'_>, steps: &mut [Step]) -> BTreeMap<Address, Relian
     }
     for step in steps.iter_mut().filter(|step| step.expects.exists) {
         let Some(paths) = relied.remove(&step.address) else { continue };
-        let observed =
-            pipeline.item(&step.address).and_then(|item| item.observed.as_ref()?.as_ref());
+        let observed = pipeline.item(&step.address).and_then(Item::seen);
         for path in paths.iter().filter(|path| !path.is_root()) {
             expect_field(&mut step.expects, observed, path);
         }
@@ -230,7 +234,7 @@ fn rely(pipeline: &Pipeline<'_>, steps: &mut [Step]) -> BTreeMap<Address, Relian
         .into_iter()
         .filter_map(|(address, paths)| {
             let item = pipeline.item(&address)?;
-            let observed = item.observed.as_ref()?.as_ref()?;
+            let observed = item.seen()?;
             if item.decision.has_step() {
                 return None;
             }
@@ -310,7 +314,7 @@ fn drift_of(item: &Item<'_>) -> Vec<Drift> {
     drift_between(
         &item.goal.address,
         &recorded,
-        observed.as_ref(),
+        observed.as_deref(),
         |path| found.recorded.lifecycle.is_external(path),
         &item.kind.fields,
         &found.recorded.desired,
@@ -356,7 +360,7 @@ pub(super) fn drift_between(
 fn external(pipeline: &Pipeline<'_>) -> BTreeMap<Address, BTreeMap<Path, Value>> {
     let mut external: BTreeMap<Address, BTreeMap<Path, Value>> = BTreeMap::new();
     for item in &pipeline.items {
-        let Some(observed) = item.observed.as_ref().and_then(Option::as_ref) else { continue };
+        let Some(observed) = item.seen() else { continue };
         for path in &item.goal.lifecycle.external {
             if let Some(value) = value_at(observed, path) {
                 external

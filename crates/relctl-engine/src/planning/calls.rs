@@ -18,24 +18,28 @@ pub(crate) async fn by_plugin<T, R, F>(
 where
     F: Future<Output = Result<Vec<R>, ProviderError>>,
 {
-    let mut places: BTreeMap<Instance, Vec<usize>> = BTreeMap::new();
-    let mut batches: BTreeMap<Instance, Vec<T>> = BTreeMap::new();
-    let count = items.len();
+    let mut placed: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    let mut batches: BTreeMap<Instance, (Vec<usize>, Vec<T>)> = BTreeMap::new();
     for (place, (plugin, item)) in items.into_iter().enumerate() {
-        places.entry(plugin.clone()).or_default().push(place);
-        batches.entry(plugin).or_default().push(item);
+        let (places, batch) = batches.entry(plugin).or_default();
+        places.push(place);
+        batch.push(item);
     }
     let mut calls = Vec::with_capacity(batches.len());
-    for (plugin, batch) in batches {
-        let provider =
-            context.providers.get(&plugin).ok_or_else(|| EngineError::NoPlugin(plugin.clone()))?;
+    let mut places = Vec::with_capacity(batches.len());
+    for (plugin, (its_places, batch)) in batches {
+        let Some(provider) = context.providers.get(&plugin) else {
+            return Err(EngineError::NoPlugin(plugin));
+        };
         calls.push(call(Arc::clone(provider), batch));
+        places.push(its_places);
     }
-    let answers = try_join_all(calls).await?;
-    let mut placed: Vec<(usize, R)> = Vec::with_capacity(count);
-    for (places, answers) in places.into_values().zip(answers) {
-        placed.extend(places.into_iter().zip(answers));
+    for (places, answers) in places.into_iter().zip(try_join_all(calls).await?) {
+        for (place, answer) in places.into_iter().zip(answers) {
+            if let Some(slot) = placed.get_mut(place) {
+                *slot = Some(answer);
+            }
+        }
     }
-    placed.sort_by_key(|(place, _)| *place);
-    Ok(placed.into_iter().map(|(_, answer)| answer).collect())
+    Ok(placed.into_iter().flatten().collect())
 }

@@ -2,6 +2,7 @@
 //! [`decide_resource`] or [`decide_action`] and [`finish`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use relctl_plan::{
     Address, Assessment, Before, Diagnostic, Document, Expectation, FieldChange, Kind, Lifecycle,
@@ -26,7 +27,7 @@ pub(crate) enum Decision {
     /// An action that nothing needs.
     NotNeeded,
     /// Waits for the plugin's assessment.
-    Drafted(Box<Draft>),
+    Drafted(Box<Step>),
     /// A revert stops managing it; nothing goes back.
     LetGo,
     /// It exists as declared: from now on it is recorded.
@@ -69,12 +70,6 @@ impl Decision {
     }
 }
 
-/// A step that its plugin has not assessed yet.
-pub(crate) struct Draft {
-    pub(crate) step: Step,
-    pub(crate) change: Change,
-}
-
 /// A step with nothing decided but its verb.
 fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
     let goal = &item.goal;
@@ -85,7 +80,7 @@ fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
         verb,
         identity: item.identity.clone().unwrap_or_default(),
         inputs: goal.inputs.clone(),
-        desired: item.desired.clone(),
+        desired: Arc::clone(&item.desired),
         releases: BTreeSet::new(),
         planned: Document::default(),
         changes: Vec::new(),
@@ -101,7 +96,7 @@ fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
         before: BTreeMap::new(),
         renamed_from: None,
         existed: false,
-        managed: goal.back.as_ref().is_none_or(|back| back.managed),
+        managed: item.is_managed_after(),
         run_key: None,
         triggers: goal.triggers.clone(),
         undo_inputs: goal.undo_inputs.clone(),
@@ -119,9 +114,10 @@ fn undo_of(item: &Item<'_>) -> Option<Undo> {
 /// Ownership worked out for a resource.
 struct Ownership {
     /// Owned fields as they shall be; `null` for those to remove.
-    desired: Document,
+    desired: Arc<Document>,
+    /// The leaves that are declared.
+    declared: BTreeSet<Path>,
     releases: BTreeSet<Path>,
-    before: BTreeMap<Path, Before>,
     notes: Vec<String>,
 }
 
@@ -130,32 +126,42 @@ pub(crate) fn decide_resource(
     pipeline: &Pipeline<'_>,
     item: &Item<'_>,
 ) -> Result<Decision, Vec<Diagnostic>> {
-    let observed = item.observed.as_ref().and_then(Option::as_ref);
+    let observed = item.seen();
     let found = item.found.as_ref();
     let lifecycle = effective_lifecycle(&item.goal.lifecycle, found);
-    let ownership = own(pipeline, item, &lifecycle, observed);
-    let recorded = found.map(|found| found.recorded);
+    let ownership = own(item, &lifecycle, observed);
     let managed_before = found.filter(|found| !found.retained).map(|found| found.recorded);
 
-    let comparable = without(&ownership.desired, |path| lifecycle.is_external(path));
-    let (verb, desired) = match observed {
-        None => (Verb::Create, ownership.desired.clone()),
-        Some(_) => (Verb::Update, comparable),
+    // What someone else moves is set only where the object is created.
+    let desired = if observed.is_some() && !lifecycle.external.is_empty() {
+        without(&ownership.desired, |path| lifecycle.is_external(path)).into()
+    } else {
+        Arc::clone(&ownership.desired)
     };
     let changes = diff(&desired, observed, &item.kind.fields);
+    let verb = if observed.is_some() { Verb::Update } else { Verb::Create };
+    if verb == Verb::Update && changes.is_empty() {
+        if !item.is_managed_after() {
+            return Ok(Decision::LetGo);
+        }
+        if let Some(recorded) = managed_before.filter(|recorded| recorded.settled) {
+            let declared = Declared { desired: &desired, ownership: &ownership, lifecycle };
+            return Ok(Decision::Noop(record_change(pipeline, item, recorded, declared)));
+        }
+    }
 
     let may_create = lifecycle.create || item.goal.back.is_some();
     if verb == Verb::Create && item.kind.create_explicit && !may_create {
         return Err(vec![missing_object(item)]);
     }
     let mut step = blank_step(item, verb);
+    step.before = before(pipeline, item, &ownership.declared, &lifecycle);
     step.lifecycle = lifecycle;
     step.desired = desired;
     step.releases = ownership.releases;
-    step.before = ownership.before;
-    step.existed = match (&item.goal.back, recorded) {
+    step.existed = match (&item.goal.back, found) {
         (Some(back), _) => back.existed,
-        (None, Some(recorded)) => recorded.existed,
+        (None, Some(found)) => found.recorded.existed,
         (None, None) => observed.is_some(),
     };
     step.renamed_from = renamed_from(item);
@@ -165,22 +171,13 @@ pub(crate) fn decide_resource(
     if let (Some(observed), None) = (observed, managed_before) {
         warn_of_another_ledger(pipeline, item, observed, &mut step);
     }
-    if observed.is_some() && changes.is_empty() {
-        match managed_before {
-            _ if !step.managed => return Ok(Decision::LetGo),
-            Some(recorded) if recorded.settled => {
-                return Ok(Decision::Noop(record_change(item, recorded, &step, observed)));
-            }
-            Some(_) => {
-                step.notes
-                    .push("its last step did not end well: this one makes sure of it".to_owned());
-            }
-            None => {
-                step.verb = Verb::Adopt;
-                step.id = StepId::new(&step.address, Verb::Adopt);
-                return Ok(Decision::Adopt(Box::new(step)));
-            }
+    if verb == Verb::Update && changes.is_empty() {
+        if managed_before.is_none() {
+            step.verb = Verb::Adopt;
+            step.id = StepId::new(&step.address, Verb::Adopt);
+            return Ok(Decision::Adopt(Box::new(step)));
         }
+        step.notes.push("its last step did not end well: this one makes sure of it".to_owned());
     }
     if observed.is_some() && managed_before.is_none() && step.managed {
         step.notes.push("exists already and is adopted".to_owned());
@@ -190,7 +187,7 @@ pub(crate) fn decide_resource(
         step.verb = Verb::Replace;
     }
     step.changes = changes;
-    Ok(Decision::Drafted(Box::new(draft(item, step, observed))))
+    Ok(Decision::Drafted(Box::new(step)))
 }
 
 /// Says so if the object that is to be taken over belongs to another ledger.
@@ -249,8 +246,7 @@ pub(crate) fn decide_action(
             RunKey::Free(key) => step.run_key = Some(key),
         }
     }
-    let observed = item.observed.as_ref().and_then(Option::as_ref);
-    Ok(Decision::Drafted(Box::new(draft(item, step, observed))))
+    Ok(Decision::Drafted(Box::new(step)))
 }
 
 enum RunKey {
@@ -298,20 +294,20 @@ pub(crate) fn run_key(
     }
 }
 
-fn draft(item: &Item<'_>, step: Step, observed: Option<&Map>) -> Draft {
-    let change = Change {
+/// What a plugin is asked about a drafted step.
+pub(crate) fn change(item: &Item<'_>, step: &Step) -> Change {
+    Change {
         subject: Subject {
             address: step.address.clone(),
-            desired: Some(step.desired.clone()),
-            prior: item.found.as_ref().map(|found| found.recorded.observed.clone()),
+            desired: Some(Arc::clone(&step.desired)),
+            prior: item.prior(),
         },
         verb: step.verb,
-        observed: observed.cloned(),
-        desired: Some(step.desired.clone()),
+        observed: item.observed.clone().flatten(),
+        desired: Some(Arc::clone(&step.desired)),
         paths: step.changes.iter().map(|change| change.path.clone()).collect(),
         undo: undo_of(item),
-    };
-    Draft { step, change }
+    }
 }
 
 /// Completes a step with what its plugin says. `seals`: whether the ledger keeps what is sealed of
@@ -341,7 +337,7 @@ pub(crate) fn finish(
                 .to_owned(),
         );
     }
-    let observed = item.observed.as_ref().and_then(Option::as_ref);
+    let observed = item.seen();
     for path in &assessment.relies_on {
         expect_field(&mut step.expects, observed, path);
     }
@@ -373,7 +369,7 @@ pub(crate) fn no_undo(address: &Address) -> String {
 
 /// What references to the object stand for, once its step is planned.
 pub(crate) fn bind_after(item: &Item<'_>, step: &Step) -> Document {
-    let observed = item.observed.as_ref().and_then(Option::as_ref);
+    let observed = item.seen();
     let kept = observed.filter(|_| step.verb == Verb::Update);
     let mut bound = overlay(kept, &step.desired, &item.kind.fields);
     for (path, field) in item.kind.fields.computed() {
@@ -398,33 +394,28 @@ fn effective_lifecycle(declared: &Lifecycle, found: Option<&Found<'_>>) -> Lifec
     Lifecycle { protect, ..declared.clone() }
 }
 
-/// Works out what is owned, what is removed, what is let go, and what each field was before.
-fn own(
-    pipeline: &Pipeline<'_>,
-    item: &Item<'_>,
-    lifecycle: &Lifecycle,
-    observed: Option<&Map>,
-) -> Ownership {
+/// Works out what is owned, what is removed and what is let go.
+fn own(item: &Item<'_>, lifecycle: &Lifecycle, observed: Option<&Map>) -> Ownership {
     let fields = &item.kind.fields;
-    let mut desired = item.desired.clone();
+    let mut desired = Arc::clone(&item.desired);
     let mut releases = BTreeSet::new();
     let mut notes = Vec::new();
     let back = item.goal.back.as_ref();
     for path in &lifecycle.absent {
         if desired.get(path).is_none() {
-            desired.set(path, Value::Null);
+            Arc::make_mut(&mut desired).set(path, Value::Null);
         }
     }
     if let Some(back) = back {
         for path in &back.absent {
-            desired.set(path, Value::Null);
+            Arc::make_mut(&mut desired).set(path, Value::Null);
         }
         releases.extend(back.releases.iter().cloned());
         for (path, wrote) in &back.only_if {
             // An object that is gone has nothing that someone else could have changed.
             let is_as_written = |map: &Map| full(value_at(map, path)) == full(wrote.as_ref());
             if observed.is_some_and(|map| !is_as_written(map)) {
-                desired = without(&desired, |other| other == path);
+                desired = without(&desired, |other| other == path).into();
                 releases.remove(path);
                 notes.push(format!("{path} was changed by someone else since and stays as it is"));
             }
@@ -432,34 +423,42 @@ fn own(
     }
 
     let declared = owned_paths(&desired.value, fields);
-    let recorded = item.found.as_ref().filter(|f| !f.retained).map(|found| found.recorded);
-    if let Some(recorded) = recorded.filter(|_| back.is_none()) {
+    let differs = |recorded: &&Recorded| back.is_none() && recorded.desired != desired.value;
+    if let Some(recorded) = item.managed_before().filter(differs) {
         for path in owned_paths(&recorded.desired, fields) {
             if covered(&path, &declared) || lifecycle.is_external(&path) {
                 continue;
             }
             if recorded.before.get(&path) == Some(&Before::Absent) {
-                desired.set(&path, Value::Null);
+                Arc::make_mut(&mut desired).set(&path, Value::Null);
                 releases.insert(path);
             } else {
                 notes.push(format!("{path} is no longer managed here and stays as it is"));
             }
         }
     }
-    let before = match back {
-        Some(back) => back.before.clone(),
-        None => declared
-            .iter()
-            .filter(|path| !lifecycle.is_external(path))
-            .map(|path| {
-                let known = recorded.and_then(|recorded| recorded.before.get(path)).cloned();
-                let before = known.unwrap_or_else(|| before_value(pipeline, item, path, observed));
-                (path.clone(), before)
-            })
-            .collect(),
-    };
     releases.extend(declared.iter().filter(|path| lifecycle.is_external(path)).cloned());
-    Ownership { desired, releases, before, notes }
+    Ownership { desired, declared, releases, notes }
+}
+
+/// What each declared field was before it was owned.
+fn before(
+    pipeline: &Pipeline<'_>,
+    item: &Item<'_>,
+    declared: &BTreeSet<Path>,
+    lifecycle: &Lifecycle,
+) -> BTreeMap<Path, Before> {
+    if let Some(back) = &item.goal.back {
+        return back.before.clone();
+    }
+    let recorded = item.managed_before();
+    let owned = declared.iter().filter(|path| !lifecycle.is_external(path));
+    owned
+        .map(|path| {
+            let known = recorded.and_then(|recorded| recorded.before.get(path)).cloned();
+            (path.clone(), known.unwrap_or_else(|| before_value(pipeline, item, path)))
+        })
+        .collect()
 }
 
 /// The value, unless it holds nothing: what was owned as empty may be read back as absent.
@@ -479,18 +478,15 @@ fn covered(path: &Path, declared: &BTreeSet<Path>) -> bool {
 
 /// What a field is before it is owned. Where it holds what the reference declared for it refers
 /// to, the reference is kept: the object behind it may go back to a new name.
-fn before_value(
-    pipeline: &Pipeline<'_>,
-    item: &Item<'_>,
-    path: &Path,
-    observed: Option<&Map>,
-) -> Before {
-    let Some(value) = observed.and_then(|map| value_at(map, path)) else { return Before::Absent };
+fn before_value(pipeline: &Pipeline<'_>, item: &Item<'_>, path: &Path) -> Before {
+    let Some(value) = item.seen().and_then(|map| value_at(map, path)) else {
+        return Before::Absent;
+    };
     if let Some(reference) = item.goal.inputs.reference_at(path) {
         let referred = pipeline.item(&reference.address);
         let was = referred
             .filter(|referred| referred.goal.address.role() == Role::Resource)
-            .and_then(|referred| referred.observed.as_ref()?.as_ref())
+            .and_then(Item::seen)
             .and_then(|map| value_at(map, &reference.attribute));
         if was == Some(value) {
             return Before::Reference {
@@ -586,40 +582,51 @@ pub(crate) fn owned_after(desired: &Map, releases: &BTreeSet<Path>) -> Map {
     without(&Document::known(desired.clone()), |path| releases.contains(path)).value
 }
 
+/// A resource as it is declared, to be compared with its record.
+struct Declared<'a> {
+    desired: &'a Document,
+    ownership: &'a Ownership,
+    lifecycle: Lifecycle,
+}
+
 /// The change of a record where nothing else changes, if there is one.
 fn record_change(
+    pipeline: &Pipeline<'_>,
     item: &Item<'_>,
     recorded: &Recorded,
-    step: &Step,
-    observed: Option<&Map>,
+    declared: Declared<'_>,
 ) -> Option<Box<RecordChange>> {
-    let owned = owned_after(&step.desired.value, &step.releases);
+    if is_recorded(item, recorded, &declared) {
+        return None;
+    }
+    let Declared { desired, ownership, lifecycle } = declared;
+    let goal = &item.goal;
+    let owned = owned_after(&desired.value, &ownership.releases);
     let paths = owned_paths(&owned, &item.kind.fields);
-    let mut now = recorded.observed.clone();
+    let mut now = Document::known(recorded.observed.as_ref().clone());
     for path in &paths {
-        if let Some(value) = observed.and_then(|map| value_at(map, path)) {
-            let mut document = Document::known(now);
-            document.set(path, value.clone());
-            now = document.value;
+        if let Some(value) = item.seen().and_then(|map| value_at(map, path)) {
+            now.set(path, value.clone());
         }
     }
     // Constants that are spelled in another way, and mean the same, are no change.
     let closed = |inputs: &Template| inputs.references().is_empty();
-    let same = owned == recorded.desired && closed(&step.inputs) && closed(&recorded.inputs);
+    let same = owned == recorded.desired && closed(&goal.inputs) && closed(&recorded.inputs);
     let record = Recorded {
-        plugin: step.plugin.clone(),
-        identity: step.identity.clone(),
-        inputs: if same { recorded.inputs.clone() } else { step.inputs.clone() },
+        plugin: goal.plugin.clone(),
+        identity: item.identity.clone().unwrap_or_default(),
+        inputs: if same { recorded.inputs.clone() } else { goal.inputs.clone() },
         desired: owned,
-        observed: now,
-        depends_on: step.depends_on.clone(),
-        lifecycle: step.lifecycle.clone(),
-        on_revert: step.on_revert,
-        before: step.before.clone(),
+        observed: now.value.into(),
+        depends_on: goal.edges().into_iter().collect(),
+        before: before(pipeline, item, &ownership.declared, &lifecycle),
+        lifecycle,
+        on_revert: goal.on_revert,
         undo: None,
         ..recorded.clone()
     };
-    let reason = if step.renamed_from.is_some() {
+    let renamed_from = renamed_from(item);
+    let reason = if renamed_from.is_some() {
         "it has a new name"
     } else if owned_paths(&recorded.desired, &item.kind.fields) != paths {
         "other fields are managed"
@@ -628,11 +635,26 @@ fn record_change(
     } else {
         return None;
     };
-    Some(Box::new(RecordChange {
-        record,
-        renamed_from: step.renamed_from.clone(),
-        reason: reason.to_owned(),
-    }))
+    Some(Box::new(RecordChange { record, renamed_from, reason: reason.to_owned() }))
+}
+
+/// Whether the record says already all that is declared, word by word: by far the most frequent
+/// case, and nothing is copied for it.
+fn is_recorded(item: &Item<'_>, recorded: &Recorded, declared: &Declared<'_>) -> bool {
+    let Declared { desired, ownership, lifecycle } = declared;
+    let goal = &item.goal;
+    goal.back.is_none()
+        && ownership.releases.is_empty()
+        && desired.value == recorded.desired
+        && goal.inputs == recorded.inputs
+        && *lifecycle == recorded.lifecycle
+        && goal.on_revert == recorded.on_revert
+        && goal.plugin == recorded.plugin
+        && item.identity.as_ref().is_some_and(|identity| *identity == recorded.identity)
+        && item.seen().is_some_and(|observed| *observed == *recorded.observed)
+        && item.found.as_ref().is_some_and(|found| *found.address == goal.address)
+        && ownership.declared.iter().eq(recorded.before.keys())
+        && goal.edges().iter().eq(&recorded.depends_on)
 }
 
 fn guard_replace(item: &Item<'_>, step: &Step) -> Result<(), Diagnostic> {

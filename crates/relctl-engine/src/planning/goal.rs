@@ -23,7 +23,7 @@ pub(crate) struct Goal {
     pub(crate) when: CheckWhen,
     pub(crate) blocking: bool,
     /// `None`: the goal is a release file's.
-    pub(crate) back: Option<WayBack>,
+    pub(crate) back: Option<Box<WayBack>>,
 }
 
 /// What a revert says about an object beyond its desired state.
@@ -133,10 +133,6 @@ impl Goals {
 
     /// Splits off the lookups.
     pub(crate) fn take_lookups(&mut self) -> Vec<Goal> {
-        let (lookups, goals) = std::mem::take(&mut self.goals)
-            .into_iter()
-            .partition(|goal| goal.address.role() == Role::Lookup);
-        self.goals = goals;
-        lookups
+        self.goals.extract_if(.., |goal| goal.address.role() == Role::Lookup).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Recorded objects that no goal names, and runs that are to be undone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use relctl_plan::{
     Address, Diagnostic, Document, Expectation, Failure, Map, Path, Recorded, Reversal, Risk, Run,
@@ -183,7 +184,7 @@ fn deletion(
     let change = Change {
         subject: subject(&candidate.address, recorded),
         verb: Verb::Delete,
-        observed: Some(observed),
+        observed: Some(observed.into()),
         desired: None,
         paths: Vec::new(),
         undo: None,
@@ -205,7 +206,7 @@ async fn finish_all(
             Ok(assessment) => {
                 merge_assessment(&mut step, &assessment, false);
                 for path in &assessment.relies_on {
-                    expect_field(&mut step.expects, change.observed.as_ref(), path);
+                    expect_field(&mut step.expects, change.observed.as_deref(), path);
                 }
                 leaving.steps.push(step);
             }
@@ -230,7 +231,7 @@ async fn undo_all(
         })
         .collect();
     let subjects = runs.iter().map(|(_, run, inputs)| {
-        let desired = Some(Document::known((*inputs).clone()));
+        let desired = Some(Document::known((*inputs).clone()).into());
         (run.plugin.clone(), Subject { address: run.address.clone(), desired, prior: None })
     });
     let answers =
@@ -254,6 +255,7 @@ async fn undo_all(
 }
 
 fn undo_step(base: &Base, key: &str, run: &Run, inputs: &Map, desired: Document) -> (Step, Change) {
+    let desired = Arc::new(desired);
     let run_key = digest_of(&(&base.head.lineage, &run.address, inputs, "undo", key));
     let step = Step {
         id: StepId::undo(&run.address, key),
@@ -262,7 +264,7 @@ fn undo_step(base: &Base, key: &str, run: &Run, inputs: &Map, desired: Document)
         verb: Verb::Run,
         identity: Map::new(),
         inputs: Template::closed(inputs),
-        desired: desired.clone(),
+        desired: Arc::clone(&desired),
         run_key: run_key.ok().map(|digest| digest.token().to_owned()),
         undoes: Some(key.to_owned()),
         notes: vec![format!("undoes the run of entry #{}", run.serial)],
@@ -272,7 +274,7 @@ fn undo_step(base: &Base, key: &str, run: &Run, inputs: &Map, desired: Document)
     let change = Change {
         subject: Subject {
             address: run.address.clone(),
-            desired: Some(desired.clone()),
+            desired: Some(Arc::clone(&desired)),
             prior: None,
         },
         verb: Verb::Run,
@@ -287,8 +289,8 @@ fn undo_step(base: &Base, key: &str, run: &Run, inputs: &Map, desired: Document)
 fn subject(address: &Address, recorded: &Recorded) -> Subject {
     Subject {
         address: address.clone(),
-        desired: Some(named(recorded)),
-        prior: Some(recorded.observed.clone()),
+        desired: Some(named(recorded).into()),
+        prior: Some(Arc::clone(&recorded.observed)),
     }
 }
 
@@ -304,7 +306,7 @@ fn bare_step(address: &Address, verb: Verb, recorded: &Recorded) -> Step {
         plugin: recorded.plugin.clone(),
         identity: recorded.identity.clone(),
         inputs: recorded.inputs.clone(),
-        desired: named(recorded),
+        desired: named(recorded).into(),
         depends_on: recorded.depends_on.clone(),
         lifecycle: recorded.lifecycle.clone(),
         existed: recorded.existed,
@@ -321,7 +323,7 @@ fn empty_step(address: &Address, verb: Verb) -> Step {
         verb,
         identity: Map::new(),
         inputs: Template::default(),
-        desired: Document::default(),
+        desired: Arc::default(),
         releases: BTreeSet::new(),
         planned: Document::default(),
         changes: Vec::new(),

@@ -15,6 +15,8 @@ pub(crate) mod pipeline;
 pub(crate) mod restore;
 mod validating;
 
+use std::sync::Arc;
+
 use relctl_plan::{
     Document, Drift, EntryOutcome, Map, Meta, Origin, Plan, PlanKind, Release, owned_paths, select,
 };
@@ -94,8 +96,8 @@ pub async fn find_drift(context: Context<'_>) -> Result<Drifts, EngineError> {
     let subjects = objects.iter().map(|(address, recorded)| {
         let subject = Subject {
             address: (*address).clone(),
-            desired: Some(Document::known(recorded.desired.clone())),
-            prior: Some(recorded.observed.clone()),
+            desired: Some(Document::known(recorded.desired.clone()).into()),
+            prior: Some(Arc::clone(&recorded.observed)),
         };
         (recorded.plugin.clone(), subject)
     });

@@ -4,15 +4,16 @@
 //! What refers to other objects is then decided in waves, each after what it needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use relctl_plan::{
-    Address, Assessment, Binding, Diagnostic, Document, Failure, Graph, Kind, Map, Reference, Role,
-    RunPolicy, TemplateError, Verb,
+    Address, Assessment, Binding, Diagnostic, Document, Failure, Graph, Kind, Map, Recorded,
+    Reference, Role, RunPolicy, Step, TemplateError, Verb,
 };
 
 use super::base::{Base, Found, identity_of, kind_of};
 use super::calls::by_plugin;
-use super::decide::{Decision, Draft, bind_after, decide_action, decide_resource, finish};
+use super::decide::{Decision, bind_after, change, decide_action, decide_resource, finish};
 use super::goal::Goal;
 use crate::{Change, Context, EngineError, ObjectError, Subject};
 
@@ -21,17 +22,39 @@ pub(crate) struct Item<'a> {
     pub(crate) goal: Goal,
     pub(crate) kind: &'a Kind,
     /// Canonical; unknown where references are.
-    pub(crate) desired: Document,
+    pub(crate) desired: Arc<Document>,
     /// What `desired` was made canonical from, where that may still change.
-    resolved: Option<Document>,
+    resolved: Option<Arc<Document>>,
     /// `None`: not known yet. Empty: the address is the identity.
     pub(crate) identity: Option<Map>,
     pub(crate) found: Option<Found<'a>>,
     /// `None`: not observed. `Some(None)`: observed, and nothing is there.
-    pub(crate) observed: Option<Option<Map>>,
+    pub(crate) observed: Option<Option<Arc<Map>>>,
     pub(crate) decision: Decision,
     /// What references to this object stand for, where there are any.
     pub(crate) bound: Option<Document>,
+}
+
+impl Item<'_> {
+    /// The object as it is, where it was observed and is there.
+    pub(crate) fn seen(&self) -> Option<&Map> {
+        self.observed.as_ref()?.as_deref()
+    }
+
+    /// What the ledger recorded last.
+    pub(crate) fn prior(&self) -> Option<Arc<Map>> {
+        self.found.as_ref().map(|found| Arc::clone(&found.recorded.observed))
+    }
+
+    /// Its record, where it is managed now.
+    pub(crate) fn managed_before(&self) -> Option<&Recorded> {
+        self.found.as_ref().filter(|found| !found.retained).map(|found| found.recorded)
+    }
+
+    /// Whether it is managed once the plan is carried out.
+    pub(crate) fn is_managed_after(&self) -> bool {
+        self.goal.back.as_ref().is_none_or(|back| back.managed)
+    }
 }
 
 /// Goals with what is known of them.
@@ -106,6 +129,11 @@ impl<'a> Pipeline<'a> {
         self.index.get(address).and_then(|index| self.items.get(*index))
     }
 
+    /// Whether a goal needs this object.
+    pub(crate) fn is_needed(&self, address: &Address) -> bool {
+        self.needed_by_goals.contains(address)
+    }
+
     fn stop_on_errors(&mut self) -> Result<(), EngineError> {
         if self.errors.is_empty() {
             return Ok(());
@@ -122,6 +150,8 @@ impl<'a> Pipeline<'a> {
     /// Adds goals; returns their indices in waves.
     fn add(&mut self, goals: Vec<Goal>) -> Result<Vec<Vec<usize>>, EngineError> {
         let mut graph = Graph::default();
+        self.items.reserve(goals.len());
+        self.index.reserve(goals.len());
         for goal in goals {
             let kind = kind_of(self.context, &goal.plugin, &goal.address)?;
             let edges = goal.edges();
@@ -131,7 +161,7 @@ impl<'a> Pipeline<'a> {
             self.items.push(Item {
                 goal,
                 kind,
-                desired: Document::default(),
+                desired: Arc::default(),
                 resolved: None,
                 identity: None,
                 found: None,
@@ -176,8 +206,8 @@ impl<'a> Pipeline<'a> {
     /// Resolves these items, and has their plugins make canonical what is new. Returns nothing:
     /// mistakes are noted.
     async fn canonicalise(&mut self, indices: &[usize]) -> Result<(), EngineError> {
-        let mut changed = Vec::new();
-        let mut subjects = Vec::new();
+        let mut changed = Vec::with_capacity(indices.len());
+        let mut subjects = Vec::with_capacity(indices.len());
         for &index in indices {
             let Some(item) = self.items.get(index) else { continue };
             let first = matches!(item.decision, Decision::Undecided);
@@ -188,7 +218,7 @@ impl<'a> Pipeline<'a> {
             let address = item.goal.address.clone();
             let resolved = item.goal.inputs.resolve(&|reference| self.bind(reference));
             let document = match resolved {
-                Ok(document) => document,
+                Ok(document) => Arc::new(document),
                 Err(error) => {
                     let TemplateError { path, message, hint, .. } = error;
                     self.refuse(&address, Diagnostic { path, message, hint });
@@ -199,7 +229,7 @@ impl<'a> Pipeline<'a> {
             if item.resolved.as_ref() == Some(&document) {
                 continue;
             }
-            item.resolved = is_open.then(|| document.clone());
+            item.resolved = is_open.then(|| Arc::clone(&document));
             item.decision = Decision::Pending;
             let subject = Subject { address, desired: Some(document), prior: None };
             subjects.push((item.goal.plugin.clone(), subject));
@@ -212,7 +242,7 @@ impl<'a> Pipeline<'a> {
             match answer {
                 Ok(document) => {
                     item.identity = identity_of(item.kind, &document);
-                    item.desired = document;
+                    item.desired = document.into();
                 }
                 Err(diagnostics) => {
                     let address = item.goal.address.clone();
@@ -227,8 +257,8 @@ impl<'a> Pipeline<'a> {
 
     /// Observes those of these items whose identity is known and that were not observed yet.
     async fn observe(&mut self, indices: &[usize]) -> Result<(), EngineError> {
-        let mut asked = Vec::new();
-        let mut subjects = Vec::new();
+        let mut asked = Vec::with_capacity(indices.len());
+        let mut subjects = Vec::with_capacity(indices.len());
         for &index in indices {
             let Some(item) = self.items.get_mut(index) else { continue };
             let role = item.goal.address.role();
@@ -246,8 +276,8 @@ impl<'a> Pipeline<'a> {
             }
             let subject = Subject {
                 address: item.goal.address.clone(),
-                desired: Some(item.desired.clone()),
-                prior: item.found.as_ref().map(|found| found.recorded.observed.clone()),
+                desired: Some(Arc::clone(&item.desired)),
+                prior: item.prior(),
             };
             subjects.push((item.goal.plugin.clone(), subject));
             asked.push(index);
@@ -258,7 +288,7 @@ impl<'a> Pipeline<'a> {
         for (index, answer) in asked.into_iter().zip(answers) {
             let Some(item) = self.items.get_mut(index) else { continue };
             match answer {
-                Ok(observed) => item.observed = Some(observed),
+                Ok(observed) => item.observed = Some(observed.map(Arc::new)),
                 Err(failure) => unanswered.push((item.goal.address.clone(), failure)),
             }
         }
@@ -276,7 +306,7 @@ impl<'a> Pipeline<'a> {
             item.decision = Decision::Noop(None);
             match item.observed.take() {
                 Some(Some(observed)) => {
-                    item.bound = Some(Document::known(observed.clone()));
+                    item.bound = Some(Document::known(observed.as_ref().clone()));
                     item.observed = Some(Some(observed));
                 }
                 Some(None) => self.refuse(&address, not_found(&address)),
@@ -303,7 +333,7 @@ impl<'a> Pipeline<'a> {
         self.canonicalise(wave).await?;
         self.stop_on_errors()?;
         self.observe(wave).await?;
-        let mut drafts: Vec<(usize, Draft)> = Vec::new();
+        let mut drafts: Vec<(usize, Step)> = Vec::new();
         for &index in wave {
             let Some(item) = self.items.get(index) else { continue };
             let decided = match item.goal.address.role() {
@@ -327,15 +357,11 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Has the drafts assessed and finishes them.
-    async fn assess(&mut self, drafts: Vec<(usize, Draft)>) -> Result<(), EngineError> {
-        let (drafts, changes): (Vec<_>, Vec<_>) = drafts
-            .into_iter()
-            .map(|(index, Draft { step, change })| {
-                let plugin = step.plugin.clone();
-                ((index, step), (plugin, change))
-            })
-            .unzip();
-        let answers = assess_all(self.context, changes).await?;
+    async fn assess(&mut self, drafts: Vec<(usize, Step)>) -> Result<(), EngineError> {
+        let changes = drafts.iter().filter_map(|(index, step)| {
+            Some((step.plugin.clone(), change(self.items.get(*index)?, step)))
+        });
+        let answers = assess_all(self.context, changes.collect()).await?;
         let seals = self.context.ledger.is_encrypted();
         let mut unanswered = Vec::new();
         for ((index, step), answer) in drafts.into_iter().zip(answers) {
@@ -374,7 +400,7 @@ impl<'a> Pipeline<'a> {
         item.bound = match &decision {
             _ if !is_needed => None,
             Decision::Noop(_) | Decision::LetGo | Decision::Adopt(_) => {
-                item.observed.clone().flatten().map(Document::known)
+                item.seen().cloned().map(Document::known)
             }
             Decision::AlreadyRan(output) => Some(Document::known(output.clone())),
             Decision::Step(step) if step.verb != Verb::Check => Some(bind_after(item, step)),

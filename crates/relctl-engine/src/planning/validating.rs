@@ -17,7 +17,7 @@ pub async fn validate(providers: &Providers, release: &Release) -> Result<(), En
         match object.inputs.resolve(&|_| Binding::Unknown) {
             Ok(desired) => {
                 let address = address.clone();
-                let subject = Subject { address, desired: Some(desired), prior: None };
+                let subject = Subject { address, desired: Some(desired.into()), prior: None };
                 asked.entry(&object.plugin).or_default().push(subject);
             }
             Err(error) => {

@@ -184,12 +184,7 @@ impl Since {
                 // What the revert put back without owning it.
                 touched.add_changes(step, (recorded, serial), |path| step.releases.contains(path));
             }
-            // It left the file while the object stayed: then it was removed.
-            let leaves =
-                |field: &&mut OwnedField| field.was_owned && !field.owned_now && field.is_ours;
-            for field in touched.fields.values_mut().filter(leaves) {
-                field.wrote = None;
-            }
+            touched.note_left(recorded);
             touched.last = Some((address.clone(), recorded.clone()));
             if recorded.changed == serial && !touched.changed {
                 touched.changed = true;
@@ -206,6 +201,21 @@ impl Since {
 }
 
 impl Touched {
+    /// Notes what became of fields that are not owned on their own any more while the object is.
+    fn note_left(&mut self, recorded: &Recorded) {
+        let owned = self.fields.iter().filter(|(_, field)| field.owned_now);
+        let owned: Vec<Path> = owned.map(|(path, _)| path.clone()).collect();
+        for (path, field) in self.fields.iter_mut().filter(|(_, field)| !field.owned_now) {
+            if owned.iter().any(|whole| whole.contains(path)) {
+                // What it is part of is written as a whole.
+                field.wrote = value_at(&recorded.observed, path).cloned();
+            } else if field.was_owned && field.is_ours {
+                // It left the file: then it was removed.
+                field.wrote = None;
+            }
+        }
+    }
+
     /// Adds what a step of a revert wrote into these fields, which it does not own afterwards.
     /// `recorded`: the object after it, of the entry `serial`.
     fn add_changes(

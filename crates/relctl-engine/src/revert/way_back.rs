@@ -189,7 +189,7 @@ fn goal_of(
         triggers: None,
         when: CheckWhen::After,
         blocking: true,
-        back: Some(back),
+        back: Some(back.into()),
     })
 }
 

@@ -85,7 +85,7 @@ async fn an_edited_foreign_or_other_plugins_plan_is_refused() {
         .await
         .unwrap();
     let mut edited = plan.clone();
-    edited.body.steps[0].desired.value["name"] = json!("b");
+    std::sync::Arc::make_mut(&mut edited.body.steps[0].desired).value["name"] = json!("b");
     assert!(matches!(site.apply_plan(&edited).await, Err(EngineError::Plan(_))));
 
     let other = Site::new();

@@ -189,3 +189,24 @@ async fn stopping_closes_it_without_an_answer_and_with_one() {
         assert!(site.cloud.effects().is_empty(), "nothing is started");
     }
 }
+
+/// An outcome that got lost closes the operation: the next plan's step looks for the run. Where that
+/// cannot tell either, its operation stays open, as one that is resumed.
+#[tokio::test]
+async fn an_apply_that_looks_and_cannot_tell_stays_open() {
+    let site = Site::new();
+    cannot_tell(&site, JOB);
+    let report = site.apply_plan(&site.plan(&wanted()).await.unwrap()).await.unwrap();
+    assert!(matches!(report.failed[0].1, Failure::Unknown(_)), "{report:?}");
+    assert!(report.entry.is_some() && report.undecided.is_empty());
+
+    cannot_tell(&site, JOB);
+    let report = site.apply_plan(&site.plan(&wanted()).await.unwrap()).await.unwrap();
+    assert_eq!(undecided(&report), ["action.mem_job.m#run"]);
+    assert_eq!((report.entry.is_none(), report.held.len()), (true, 1));
+
+    cannot_tell(&site, JOB);
+    let report = resume_as(&site, ResumeMode::Go, &answer(JOB, true)).await.unwrap();
+    assert_eq!(report.outcome, EntryOutcome::Succeeded);
+    assert!(!site.plan(&wanted()).await.unwrap().body.has_changes());
+}

@@ -307,8 +307,11 @@ async fn a_map_owned_as_a_whole_and_by_its_entries_goes_back_entry_by_entry() {
         [labels(json!({})), labels(json!({ "ours": "1" }))],
         [labels(json!({ "ours": "1" })), labels(json!({}))],
         [labels(json!({ "theirs": "2" })), labels(json!({}))],
+        [labels(json!({ "theirs": "1" })), labels(json!({}))],
     ];
-    for releases in orders {
+    // As it is, and when the object left the file at last.
+    let left = orders.clone().map(|[first, second]| vec![first, second, json!({})]);
+    for releases in orders.map(Vec::from).into_iter().chain(left) {
         let site = Site::new();
         site.cloud.put("mem_thing", "a", json!({ "labels": { "theirs": "1", "more": "1" } }));
         let before = site.cloud.settled_things();

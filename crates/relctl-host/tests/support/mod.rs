@@ -90,11 +90,16 @@ pub(crate) fn document(value: Value) -> Document {
 }
 
 pub(crate) fn subject(address: &str, desired: Value) -> Subject {
-    Subject { address: address.parse().unwrap(), desired: Some(document(desired)), prior: None }
+    Subject {
+        address: address.parse().unwrap(),
+        desired: Some(document(desired).into()),
+        prior: None,
+    }
 }
 
 pub(crate) fn change(verb: Verb, subject: Subject, observed: Option<Map>) -> Change {
     let desired = if verb == Verb::Delete { None } else { subject.desired.clone() };
+    let observed = observed.map(Into::into);
     Change { subject, verb, observed, desired, paths: Vec::new(), undo: None }
 }
 

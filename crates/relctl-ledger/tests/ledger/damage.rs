@@ -1,15 +1,16 @@
 //! Whatever is cut, flipped, removed, exchanged or replaced is noticed, and the error names it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use relctl_engine::{Ledger, LedgerError, LedgerErrorKind};
-use relctl_ledger::{Keys, LedgerStore, OpenOptions};
+use relctl_ledger::{Keys, LedgerStore, OpenOptions, init_on};
 use relctl_plan::{Digest, Head, JournalLine};
 
 use crate::simulated::{Death, Simulated};
 use crate::support::{
-    PATIENT, TIME, assert_error, begin, finish, holder, lock, new_on, open_on, opened, options,
-    place, release,
+    PATIENT, RELEASE, TIME, assert_error, begin, finish, holder, lock, new_on, open_on, opened,
+    options, place, release,
 };
 
 /// A ledger with everything in it that can be damaged, and an operation that is open.
@@ -28,6 +29,20 @@ async fn furnished(backend: Simulated) -> Simulated {
     let backend = backend.process(None, Death::Before);
     let store = open_on(std::sync::Arc::new(backend.clone()), PATIENT).await.unwrap();
     store.unlock(holder("admin"), "it was on fire").await.unwrap().unwrap();
+    let files = backend.files();
+    let kinds: BTreeSet<_> = files.keys().filter_map(|path| path.split('/').next()).collect();
+    let all = [
+        "HEAD",
+        "entries",
+        "history",
+        "journal",
+        "lock",
+        "plans",
+        "plugins",
+        "snapshots",
+        "unlocks",
+    ];
+    assert_eq!(kinds, BTreeSet::from(all), "everything that a ledger holds");
     backend
 }
 
@@ -166,21 +181,34 @@ async fn every_exchange_of_two_files_of_a_kind() {
 
 /// A client that remembers, and its ledger.
 struct Remembered {
-    _memory: tempfile::TempDir,
+    memory: tempfile::TempDir,
     options: OpenOptions,
     backend: Simulated,
 }
 
 impl Remembered {
     async fn new() -> Self {
+        Self::of("seed").await
+    }
+
+    /// A ledger whose lineage comes from this seed.
+    async fn of(seed: &str) -> Self {
         let memory = tempfile::tempdir().unwrap();
         let options = OpenOptions {
             seen_heads: Some(memory.path().join("heads")),
             ..options(&place(Path::new("unused")))
         };
         let backend = Simulated::directory();
-        new_on(std::sync::Arc::new(backend.clone()), PATIENT).await;
-        Self { _memory: memory, options, backend }
+        init_on(&backend, RELEASE, None, seed).await.unwrap();
+        Self { memory, options, backend }
+    }
+
+    /// The one file in which the client remembers.
+    fn file(&self) -> std::path::PathBuf {
+        let folder = self.memory.path().join("heads");
+        let mut names = folder.read_dir().unwrap().map(|file| file.unwrap().file_name());
+        let name = names.find(|name| !name.as_encoded_bytes().starts_with(b".")).unwrap();
+        folder.join(name)
     }
 
     async fn open(&self) -> Result<LedgerStore, LedgerError> {
@@ -223,6 +251,35 @@ async fn every_older_copy() {
         );
     }
     ledger.restore(&newest);
+    ledger.open().await.unwrap();
+}
+
+/// What the client remembers is never silently forgotten: not cut, not flipped, not another ledger's.
+#[tokio::test]
+async fn every_cut_and_flip_of_what_a_client_remembers() {
+    let ledger = Remembered::new().await;
+    release(&ledger.open().await.unwrap(), "seen").await;
+    let file = ledger.file();
+    let bytes = std::fs::read(&file).unwrap();
+    let other = Remembered::of("another seed").await;
+    release(&other.open().await.unwrap(), "other").await;
+    let mut damages = vec![std::fs::read(other.file()).unwrap()];
+    for at in 0..bytes.len() {
+        damages.push(bytes[..at].to_vec());
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        damages.push(flipped);
+    }
+    for damage in damages {
+        std::fs::write(&file, &damage).unwrap();
+        let error = ledger.open().await.expect_err(&String::from_utf8_lossy(&damage));
+        assert_eq!(error.kind, LedgerErrorKind::Untrusted, "{error}");
+        let named = file.to_str().unwrap();
+        assert!(error.message.contains(named), "{error}");
+        assert!(error.hint.is_some_and(|hint| hint.contains(named)));
+        assert_eq!(std::fs::read(&file).unwrap(), damage, "it is left as it is");
+    }
+    std::fs::write(&file, &bytes).unwrap();
     ledger.open().await.unwrap();
 }
 

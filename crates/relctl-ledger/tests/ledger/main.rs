@@ -21,6 +21,7 @@ mod lock;
 mod migrate;
 mod model;
 mod moto;
+mod power;
 mod simulated;
 mod support;
 mod unsaved;

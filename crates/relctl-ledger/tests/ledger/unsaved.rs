@@ -75,7 +75,12 @@ async fn every_cut_and_flip_of_a_copy_is_noticed() {
             let read = store.unsaved(folder.path(), "one");
             let first = read.as_ref().ok().and_then(|copy| copy.as_ref()?.lines.first());
             let is_first = first.is_some_and(|line| line.verify(None).is_err());
-            assert!(read.is_err() || is_first, "at {at}: {read:?}");
+            let named = file.to_str().unwrap();
+            let noticed = read.as_ref().is_err_and(|error| {
+                let hint = error.hint.as_deref().unwrap_or_default();
+                error.message.contains(named) && hint.ends_with(&format!("rm {named}"))
+            });
+            assert!(noticed || is_first, "at {at}: {read:?}");
         }
     }
 }

@@ -55,9 +55,9 @@ pub(crate) async fn run(session: &Session, args: &InitArgs) -> Result<Exit, Comm
     draft.finish(&descriptions)?;
     lock.plugins = plugins;
 
-    let place = Place::of_draft(session, &draft)?;
+    let place = Place::of_header(session, draft.header())?;
     let (ledger, is_new) = open_or_make(session, place).await?;
-    lock.set_lineage(draft.environment(), ledger.lineage().to_owned());
+    lock.set_lineage(draft.header().environment(), ledger.lineage().to_owned());
     if lock != old {
         lock.write(&folder).map_err(|error| CommandError::from_error(ErrorKind::File, &error))?;
     }
@@ -74,7 +74,7 @@ async fn review(
     let path = session.plugin_path();
     let mut plugins = BTreeMap::new();
     let mut descriptions = BTreeMap::new();
-    for (instance, config) in draft.plugins() {
+    for (instance, config) in draft.header().plugins() {
         let file = path.find(&config.source)?;
         let inspected = session.inspect(&file).await?;
         let description = inspected.description;
@@ -195,8 +195,8 @@ fn say(
 ) -> Result<(), CommandError> {
     if session.ui.json {
         return session.ui.document(&json!({
-            "release": draft.name(),
-            "environment": draft.environment(),
+            "release": draft.header().name(),
+            "environment": draft.header().environment(),
             "plugins": lock.plugins,
             "changed": news.iter().map(|(instance, _)| instance).collect::<Vec<_>>(),
             "ledger": ledger.location(),
@@ -213,7 +213,7 @@ fn say(
     }
     let lock = if written { "written; commit it." } else { "is up to date." };
     lines.push(format!("`relctl.lock` {lock}"));
-    let plan = session.command_line("plan", draft.environment());
+    let plan = session.command_line("plan", draft.header().environment());
     lines.push(format!("Next: {plan}"));
     session.ui.lines(&lines)
 }

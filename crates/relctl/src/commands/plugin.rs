@@ -73,7 +73,7 @@ fn list(session: &Session) -> Result<Exit, CommandError> {
     let path = session.plugin_path();
     let mut plugins = Vec::new();
     let mut lines = Vec::new();
-    for (instance, config) in draft.plugins() {
+    for (instance, config) in draft.header().plugins() {
         let found = path.find(&config.source);
         let locked = lock.plugins.get(instance);
         let state = match (&found, locked) {

@@ -51,7 +51,9 @@ pub(crate) async fn run(session: &Session, args: &ShowArgs) -> Result<Exit, Comm
         )
         .hint("see what the first entry changed: relctl diff start 1"));
     };
-    let (digest, entry) = *item;
+    let (digest, _) = *item;
+    // It was found in a page of the history, which is a copy: what is shown is the entry itself.
+    let entry = ledger.entry(&digest).await?;
     let plan = ledger.plan(&entry.plan).await?;
     let snapshot = ledger.snapshot(&entry.snapshot).await?;
     if session.ui.json {
