@@ -663,7 +663,7 @@ fn the_disk_is_full() {
     Drift: none
     1 to update, 1 check, 2 unchanged.  plan [short]…
     ----- stderr
-    error: could not write `state/site/default/plans/[sha256].json`: File too large (os error 27) at path "$ROOT/work/state/site/default/plans/.new-[random]"
+    error: could not write `state/site/default/plans/[sha256].json`: File too large (os error 27)
 
     hint: check that the ledger can be read and written, and that its disk has room
     "#);

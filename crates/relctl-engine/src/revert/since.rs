@@ -151,6 +151,10 @@ impl Since {
             let is_remade = step.is_some_and(|step| step.verb == Verb::Create);
             let new = || Touched { is_remade, ..Touched::default() };
             let touched = self.objects.entry(key).or_insert_with(new);
+            if recorded.created == serial && !recorded.existed {
+                // It was made anew: nothing is left of what was written into the one before.
+                touched.fields.values_mut().for_each(|field| field.wrote = None);
+            }
             for path in owned_paths(&recorded.desired, &kind.fields) {
                 let wrote = value_at(&recorded.observed, &path).cloned();
                 let is_ours = recorded.before.get(&path) == Some(&Before::Absent);

@@ -324,6 +324,23 @@ async fn a_map_owned_as_a_whole_and_by_its_entries_goes_back_entry_by_entry() {
 }
 
 #[tokio::test]
+async fn what_was_managed_again_deleted_and_made_anew_goes_back_to_what_it_held() {
+    let site = Site::new();
+    let part = json!({ "p0": { "key": "p0", "image": "i0" } });
+    let page = |own: Value| json!({ "resource.mem_thing.page": own });
+    site.release(&release("v1", page(json!({ "name": "page", "parts": part })))).await;
+    site.release(&release("v2", json!({}))).await;
+    let left = site.cloud.settled_things();
+    site.revert(RevertTarget::Serial(1)).await;
+    site.revert(RevertTarget::Start).await;
+    assert!(site.cloud.things().is_empty());
+    site.release(&release("v3", page(json!({ "name": "page" })))).await;
+    site.release(&release("v4", json!({}))).await;
+    site.revert(RevertTarget::Serial(2)).await;
+    assert_eq!(site.cloud.settled_things(), left);
+}
+
+#[tokio::test]
 async fn what_was_retained_deleted_and_made_anew_goes_back_to_what_it_held() {
     let site = Site::new();
     let part = json!({ "p0": { "key": "p0", "image": "i0" } });
