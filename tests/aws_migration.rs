@@ -113,8 +113,9 @@ fn a_migration_that_does_not_end_is_unknown_and_looked_for_again() {
     let rules = tasks_end(ProxyRules::default(), json!({ "lastStatus": "RUNNING" }));
     let (production, applied) = fails(rules, "--step-timeout 6s");
     applied.says(&["UNKNOWN", "is RUNNING", "stop-task", "log"]);
-    let again = production.relctl("apply --auto-approve --step-timeout 6s").exits(9);
-    again.says(&["is RUNNING"]);
+    // It was looked for, and cannot be told yet: its operation stays open.
+    let again = production.relctl("apply --auto-approve --step-timeout 6s").exits(10);
+    again.says(&["is RUNNING", "resume --resolve action.aws_ecs_task.migrate=done"]);
     assert_eq!(production.proxy.count("RunTask"), 1, "at most once");
     assert_eq!(production.proxy.count("StopTask"), 0);
 }
@@ -189,7 +190,7 @@ fn a_run_that_was_begun_and_is_not_visible_is_unknown() {
     let rules = ProxyRules::default().reset("RunTask", 1).reset("RunTask", 2);
     let (production, applied) = fails(rules, "--step-timeout 4s");
     applied.says(&["UNKNOWN", "list-tasks", "--started-by"]);
-    let again = production.relctl("apply --auto-approve --step-timeout 4s").exits(9);
-    again.says(&["UNKNOWN"]);
+    let again = production.relctl("apply --auto-approve --step-timeout 4s").exits(10);
+    again.says(&["UNKNOWN", "resume --resolve action.aws_ecs_task.migrate=done"]);
     assert_eq!(production.proxy.count("RunTask"), 1, "it is looked for, not started again");
 }
