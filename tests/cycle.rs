@@ -365,3 +365,18 @@ fn revert_to_start_takes_everything_back() {
     // What was appended has no undo, and stays.
     assert_eq!(site.read("www/migrations.log"), "migrated to v1.0.0\n");
 }
+
+/// Numbers go through a plan file, the ledger and a plugin, and are themselves to the last bit.
+#[test]
+fn numbers_are_applied_as_they_were_planned() {
+    let site = site::initialised();
+    let numbers = ["0.30000000000000004", "123456789.12345679", "5e-324", "1234567890123456.7"];
+    let value = |(index, number)| format!("\n[resource.local_value.n{index}]\ninput = {number}\n");
+    let values: String = numbers.iter().enumerate().map(value).collect();
+    site.write("release.toml", &format!("{}{values}", site::RELEASE));
+    site.relctl("plan -o plan.json").success();
+    site.relctl("apply plan.json").success();
+    let plan = site.relctl("plan --detailed-exitcode").success();
+    assert!(plan.stdout.contains("no changes"), "{plan}");
+    assert!(!plan.stdout.contains("drift"), "{plan}");
+}

@@ -247,6 +247,17 @@ mod tests {
         );
     }
 
+    proptest! {
+        /// A plan that was written down is the same when it is read, to the last bit of each number.
+        #[test]
+        fn numbers_are_read_as_they_were_written(bits in any::<u64>()) {
+            let number = f64::from_bits(bits);
+            prop_assume!(number.is_finite());
+            let read: Value = serde_json::from_slice(&canonical_json(&number).unwrap()).unwrap();
+            prop_assert_eq!(read.as_f64().map(f64::to_bits), Some((number + 0.0).to_bits()));
+        }
+    }
+
     #[test]
     fn fields_of_structs_are_sorted_too() {
         #[derive(Serialize)]
