@@ -12,7 +12,7 @@ use crate::production::{HEAD, Production};
 #[test]
 fn planning_makes_no_more_calls_than_batches_need_and_few_of_them_in_a_row() {
     // Long beside what this machine takes, however busy it is.
-    let rules = ProxyRules::default().delay(Duration::from_millis(300));
+    let rules = ProxyRules::default().delay(Duration::from_millis(800));
     let production = Production::behind(&(HEAD.to_owned() + &fleet::objects()), rules);
     for (operation, body) in fleet::ecs_calls() {
         production.moto.ecs(operation, &body);
