@@ -30,7 +30,8 @@ impl relctl_sdk::Plugin for Local {
                 kind("local_file", Role::Lookup, include_str!("../kinds/lookup_file.json"), 16),
                 kind("local_file", Role::Resource, include_str!("../kinds/file.json"), 16),
                 kind("local_link", Role::Resource, include_str!("../kinds/link.json"), 200),
-                kind("local_value", Role::Resource, include_str!("../kinds/value.json"), 1000),
+                // Nothing is read for these: few enough in a call that every core has some.
+                kind("local_value", Role::Resource, include_str!("../kinds/value.json"), 250),
                 kind("local_append", Role::Action, include_str!("../kinds/append.json"), 200),
                 kind("local_match", Role::Check, include_str!("../kinds/match.json"), 16),
             ],
