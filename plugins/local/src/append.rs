@@ -34,8 +34,7 @@ pub(crate) fn apply(host: &impl Host, step: &Step) -> Result<Document, Failure> 
     // The run's key, not the step's token: another plan, after an outcome that nobody knew, is to find
     // what this one began. The host looks for it on every attempt.
     let run = step.run_key.as_ref().unwrap_or(&step.token);
-    host.append(path, bytes.as_bytes(), run)
-        .map_err(|error| Failure::from_file(path, error))?;
+    host.append(path, bytes.as_bytes(), run).map_err(|error| Failure::from_file(path, error))?;
     let mut done = Map::new();
     done.insert("line".to_owned(), line.into());
     done.insert("path".to_owned(), path.into());
