@@ -314,10 +314,10 @@ pub(crate) fn change(item: &Item<'_>, step: &Step) -> Change {
 /// an undo.
 pub(crate) fn finish(
     item: &Item<'_>,
-    mut step: Step,
-    assessment: &Assessment,
+    mut step: Box<Step>,
+    assessment: Assessment,
     seals: bool,
-) -> Result<Step, Diagnostic> {
+) -> Result<Box<Step>, Diagnostic> {
     if assessment.replace && step.verb == Verb::Update {
         step.verb = Verb::Replace;
     }
@@ -329,28 +329,29 @@ pub(crate) fn finish(
             message: format!("{} is deleted and created again", step.address),
         });
     }
+    let observed = item.seen();
+    for path in &assessment.relies_on {
+        expect_field(&mut step.expects, observed, path);
+    }
+    let is_sealed = assessment.undo.as_ref().is_some_and(|undo| undo.sealed.is_some());
     merge_assessment(&mut step, assessment, item.goal.undo_inputs.is_some());
-    if !seals && assessment.undo.as_ref().is_some_and(|undo| undo.sealed.is_some()) {
+    if !seals && is_sealed {
         step.notes.push(
             "going back relies on the cloud still having what is there now: this ledger is not \
              encrypted, so a copy that may hold secrets is not kept"
                 .to_owned(),
         );
     }
-    let observed = item.seen();
-    for path in &assessment.relies_on {
-        expect_field(&mut step.expects, observed, path);
-    }
     Ok(step)
 }
 
 /// Takes over what a plugin says about a step. Used while planning, and again before applying to
 /// see that the plugin still says the same.
-pub(crate) fn merge_assessment(step: &mut Step, assessment: &Assessment, has_undo: bool) {
-    step.planned = assessment.planned.clone();
+pub(crate) fn merge_assessment(step: &mut Step, assessment: Assessment, has_undo: bool) {
+    step.planned = assessment.planned;
     step.reversal = assessment.reversal;
-    step.risks.extend(assessment.risks.iter().cloned());
-    step.notes.extend(assessment.notes.iter().cloned());
+    step.risks.extend(assessment.risks);
+    step.notes.extend(assessment.notes);
     if step.verb != Verb::Run || step.undoes.is_some() {
         return;
     }

@@ -204,10 +204,10 @@ async fn finish_all(
         match answer {
             Err(failure) => unanswered.push((step.address, failure)),
             Ok(assessment) => {
-                merge_assessment(&mut step, &assessment, false);
                 for path in &assessment.relies_on {
                     expect_field(&mut step.expects, change.observed.as_deref(), path);
                 }
+                merge_assessment(&mut step, assessment, false);
                 leaving.steps.push(step);
             }
         }

@@ -333,7 +333,7 @@ impl<'a> Pipeline<'a> {
         self.canonicalise(wave).await?;
         self.stop_on_errors()?;
         self.observe(wave).await?;
-        let mut drafts: Vec<(usize, Step)> = Vec::new();
+        let mut drafts: Vec<(usize, Box<Step>)> = Vec::new();
         for &index in wave {
             let Some(item) = self.items.get(index) else { continue };
             let decided = match item.goal.address.role() {
@@ -343,7 +343,7 @@ impl<'a> Pipeline<'a> {
                 Role::Lookup => continue,
             };
             match decided {
-                Ok(Decision::Drafted(draft)) => drafts.push((index, *draft)),
+                Ok(Decision::Drafted(draft)) => drafts.push((index, draft)),
                 Ok(decision) => self.settle(index, decision),
                 Err(diagnostics) => {
                     let address = item.goal.address.clone();
@@ -357,7 +357,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Has the drafts assessed and finishes them.
-    async fn assess(&mut self, drafts: Vec<(usize, Step)>) -> Result<(), EngineError> {
+    async fn assess(&mut self, drafts: Vec<(usize, Box<Step>)>) -> Result<(), EngineError> {
         let changes = drafts.iter().filter_map(|(index, step)| {
             Some((step.plugin.clone(), change(self.items.get(*index)?, step)))
         });
@@ -367,8 +367,8 @@ impl<'a> Pipeline<'a> {
         for ((index, step), answer) in drafts.into_iter().zip(answers) {
             let Some(item) = self.items.get(index) else { continue };
             match answer {
-                Ok(assessment) => match finish(item, step, &assessment, seals) {
-                    Ok(step) => self.settle(index, Decision::Step(Box::new(step))),
+                Ok(assessment) => match finish(item, step, assessment, seals) {
+                    Ok(step) => self.settle(index, Decision::Step(step)),
                     Err(diagnostic) => {
                         let address = item.goal.address.clone();
                         self.refuse(&address, diagnostic);
