@@ -16,6 +16,7 @@ mod exit;
 mod history;
 mod loading;
 mod log;
+mod memory;
 mod operation;
 mod place;
 mod plan_file;
@@ -39,12 +40,8 @@ use crate::error::{CommandError, ErrorKind};
 use crate::exit::Exit;
 use crate::ui::Ui;
 
-/// Plans are made of many small maps and strings: a third of a plan's time went into the system's
-/// allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::start_small();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

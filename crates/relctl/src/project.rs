@@ -1,6 +1,6 @@
 //! The release at hand: its file, its plugins and its ledger.
 
-use relctl_config::{Diagnostics, Draft, LoadOptions, Mistake};
+use relctl_config::{Diagnostics, Draft, LoadOptions, Mistake, RELEASE_FILE};
 use relctl_engine::EngineError;
 use relctl_ledger::LedgerStore;
 use relctl_plan::Release;
@@ -8,6 +8,7 @@ use relctl_plan::Release;
 use crate::context::Session;
 use crate::error::CommandError;
 use crate::loading::Loaded;
+use crate::memory;
 use crate::operation::running;
 use crate::place::Place;
 
@@ -54,9 +55,11 @@ pub(crate) fn load_for(
 }
 
 fn load_options(session: &Session, environment: Option<String>) -> LoadOptions {
+    let file = session.global.file.clone();
+    memory::expect(file.as_deref().unwrap_or(RELEASE_FILE.as_ref()));
     LoadOptions {
         dir: ".".into(),
-        file: session.global.file.clone(),
+        file,
         environment,
         vars: session.global.vars.clone(),
         var_files: session.global.var_files.clone(),
