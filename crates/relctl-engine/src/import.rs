@@ -1,5 +1,7 @@
 //! Reading what exists, as a release file would declare it.
 
+use std::sync::Arc;
+
 use relctl_plan::{Address, Diagnostic, Document, Field, Map, Role, Value};
 
 use crate::{EngineError, ObjectError, Provider, Subject};
@@ -75,7 +77,7 @@ async fn look(
     provider: &dyn Provider,
     address: &Address,
     asked: Document,
-) -> Result<Option<Map>, EngineError> {
+) -> Result<Option<Arc<Map>>, EngineError> {
     let answers = provider.observe(vec![subject(address, asked)]).await?;
     match answers.into_iter().next() {
         Some(Ok(observed)) => Ok(observed),
@@ -89,9 +91,9 @@ fn subject(address: &Address, desired: Document) -> Subject {
 }
 
 /// What of an observation a release file may declare, over what was given to find it.
-fn declarable(kind: &Field, observed: Map, given: &Map) -> Map {
+fn declarable(kind: &Field, observed: Arc<Map>, given: &Map) -> Map {
     let mut fields = given.clone();
-    fields.extend(without_given_by_others(kind, observed));
+    fields.extend(without_given_by_others(kind, Arc::unwrap_or_clone(observed)));
     fields
 }
 

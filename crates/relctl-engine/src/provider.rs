@@ -92,7 +92,7 @@ pub trait Provider: Send + Sync {
     async fn observe(
         &self,
         subjects: Vec<Subject>,
-    ) -> Result<Vec<Result<Option<Map>, Failure>>, ProviderError>;
+    ) -> Result<Vec<Result<Option<Arc<Map>>, Failure>>, ProviderError>;
 
     /// Pure: what a change would mean.
     async fn assess(

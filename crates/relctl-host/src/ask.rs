@@ -12,7 +12,7 @@ use crate::bindings::{Provider, types as wire};
 use crate::call::{Callable, Function, Running};
 use crate::limits::size;
 use crate::state::State;
-use crate::wire::{self as translate, Malformed};
+use crate::wire::{self as translate, Asked, Malformed};
 
 /// What a plugin can be asked about, many in one call.
 pub(crate) trait Question: Send + Sync + 'static {
@@ -24,6 +24,11 @@ pub(crate) trait Question: Send + Sync + 'static {
 
     /// How many bytes of documents it carries.
     fn bytes(wire: &Self::Wire) -> usize;
+
+    /// The documents that an answer may repeat.
+    fn asked<'a>(&'a self, _wire: &'a Self::Wire) -> Asked<'a> {
+        Asked::default()
+    }
 }
 
 impl Question for Subject {
@@ -39,6 +44,10 @@ impl Question for Subject {
 
     fn bytes(wire: &wire::Subject) -> usize {
         translate::subject_bytes(wire)
+    }
+
+    fn asked<'a>(&'a self, wire: &'a wire::Subject) -> Asked<'a> {
+        Asked::of(self, wire)
     }
 }
 
@@ -66,7 +75,7 @@ pub(crate) type Export<Q, W> =
 pub(crate) struct Asking<Q: Question, W, T> {
     pub(crate) function: Function,
     pub(crate) export: Export<Q::Wire, W>,
-    pub(crate) read: fn(W) -> Result<T, Malformed>,
+    pub(crate) read: fn(W, Asked<'_>) -> Result<T, Malformed>,
 }
 
 impl<Q: Question, W, T> Clone for Asking<Q, W, T> {
@@ -126,9 +135,10 @@ async fn ask_chunk<Q: Question, W: Send + 'static, T>(
 ) -> Result<Vec<T>, ProviderFault> {
     let limit = callable.world.limits.asked_bytes;
     let mut answers = Vec::with_capacity(questions.len());
-    let mut asked = Vec::with_capacity(questions.len());
+    let mut wires = Vec::with_capacity(questions.len());
+    let mut first = 0;
     let mut filled = 0;
-    for question in questions {
+    for (index, question) in questions.iter().enumerate() {
         let wire = question.to_wire();
         let bytes = Q::bytes(&wire);
         if bytes > limit {
@@ -139,37 +149,43 @@ async fn ask_chunk<Q: Question, W: Send + 'static, T>(
             )));
         }
         if filled + bytes > limit {
-            answers.extend(ask(callable, asking, std::mem::take(&mut asked)).await?);
-            filled = 0;
+            let asked = questions.get(first..index).unwrap_or_default();
+            answers.extend(ask(callable, asking, asked, std::mem::take(&mut wires)).await?);
+            (first, filled) = (index, 0);
         }
-        asked.push(wire);
+        wires.push(wire);
         filled += bytes;
     }
-    if !asked.is_empty() {
-        answers.extend(ask(callable, asking, asked).await?);
+    if !wires.is_empty() {
+        let asked = questions.get(first..).unwrap_or_default();
+        answers.extend(ask(callable, asking, asked, wires).await?);
     }
     Ok(answers)
 }
 
-/// One call.
+/// One call, about these questions as they cross.
 async fn ask<Q: Question, W: Send + 'static, T>(
     callable: &Callable,
     Asking { function, export, read }: Asking<Q, W, T>,
-    questions: Vec<Q::Wire>,
+    questions: &[Q],
+    wires: Vec<Q::Wire>,
 ) -> Result<Vec<T>, ProviderFault> {
     let time = callable.world.limits.planning_time;
-    let asked = questions.len();
+    let wires = Arc::new(wires);
+    let crossing = Arc::clone(&wires);
     let answers = callable
         .call(function, time, |provider, store| {
-            Box::pin(async move { export(provider, store, &questions).await })
+            Box::pin(async move { export(provider, store, &crossing).await })
         })
         .await?;
     let call = function.name;
-    if answers.len() != asked {
-        return Err(ProviderFault::Count { call, asked, got: answers.len() });
+    let (asked, got) = (questions.len(), answers.len());
+    if got != asked {
+        return Err(ProviderFault::Count { call, asked, got });
     }
-    answers
-        .into_iter()
-        .map(|answer| read(answer).map_err(|detail| ProviderFault::Malformed { call, detail }))
-        .collect()
+    let read = |((question, wire), answer): ((&Q, &Q::Wire), W)| {
+        read(answer, question.asked(wire))
+            .map_err(|detail| ProviderFault::Malformed { call, detail })
+    };
+    questions.iter().zip(wires.iter()).zip(answers).map(read).collect()
 }

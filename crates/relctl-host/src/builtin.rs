@@ -95,7 +95,7 @@ impl Provider for Core {
     async fn observe(
         &self,
         subjects: Vec<Subject>,
-    ) -> Result<Vec<Result<Option<Map>, Failure>>, ProviderError> {
+    ) -> Result<Vec<Result<Option<Arc<Map>>, Failure>>, ProviderError> {
         Ok(subjects.iter().map(|_| Err(only_checks())).collect())
     }
 
@@ -187,7 +187,7 @@ mod tests {
     fn check(name: &str, fields: Value) -> Subject {
         Subject {
             address: format!("check.http.{name}").parse().unwrap(),
-            desired: Some(Document::known(serde_json::from_value(fields).unwrap()).into()),
+            desired: Some(Document::known(serde_json::from_value::<Map>(fields).unwrap()).into()),
             prior: None,
         }
     }

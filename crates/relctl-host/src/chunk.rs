@@ -25,7 +25,7 @@ pub(crate) fn group_of(subject: &Subject, description: &Description) -> Group {
     let address = &subject.address;
     let kind = description.kind(address.role(), address.kind());
     let value = |name: &String| {
-        let desired = subject.desired.as_ref().map(|desired| &desired.value);
+        let desired = subject.desired.as_ref().map(|desired| desired.value.as_ref());
         let value = desired.or(subject.prior.as_deref()).and_then(|map| map.get(name));
         value.unwrap_or(&Value::Null).to_string()
     };

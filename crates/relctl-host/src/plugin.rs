@@ -138,9 +138,9 @@ impl Provider for Plugin {
         let asking = Asking {
             function: VALIDATE,
             export: |provider, store, subjects| Box::pin(provider.call_validate(store, subjects)),
-            read: |answer| {
+            read: |answer, asked| {
                 Ok(match answer {
-                    Ok(document) => Ok(translate::read_document(document)?),
+                    Ok(document) => Ok(translate::read_document(document, asked)?),
                     Err(diagnostics) => Err(translate::read_diagnostics(diagnostics)?),
                 })
             },
@@ -151,11 +151,15 @@ impl Provider for Plugin {
     async fn observe(
         &self,
         subjects: Vec<Subject>,
-    ) -> Result<Vec<Result<Option<Map>, Failure>>, ProviderError> {
+    ) -> Result<Vec<Result<Option<Arc<Map>>, Failure>>, ProviderError> {
         let asking = Asking {
             function: OBSERVE,
             export: |provider, store, subjects| Box::pin(provider.call_observe(store, subjects)),
-            read: |answer| read_answer(answer, |seen| seen.map(translate::read_known).transpose()),
+            read: |answer, asked| {
+                read_answer(answer, |seen| {
+                    seen.map(|seen| translate::read_known(seen, asked)).transpose()
+                })
+            },
         };
         self.ask_to_read(asking, subjects).await
     }
@@ -167,7 +171,7 @@ impl Provider for Plugin {
         let asking = Asking {
             function: ASSESS,
             export: |provider, store, changes| Box::pin(provider.call_assess(store, changes)),
-            read: |answer| read_answer(answer, translate::read_assessment),
+            read: |answer, _asked| read_answer(answer, translate::read_assessment),
         };
         self.ask_to_compute(asking, changes).await
     }
@@ -179,7 +183,9 @@ impl Provider for Plugin {
         let asking = Asking {
             function: PROBE,
             export: |provider, store, subjects| Box::pin(provider.call_probe(store, subjects)),
-            read: |answer| read_answer(answer, |verdict| Ok(translate::read_verdict(&verdict))),
+            read: |answer, _asked| {
+                read_answer(answer, |verdict| Ok(translate::read_verdict(&verdict)))
+            },
         };
         self.ask_to_read(asking, subjects).await
     }

@@ -2,6 +2,8 @@
 //! the contract is an error that says why, and their sentences lose what looks like a credential:
 //! clouds put into an event or an error whatever somebody once gave them.
 
+use std::sync::Arc;
+
 use relctl_broker::http::redact;
 use relctl_engine::{Change, StepCall, Subject};
 use relctl_plan::{
@@ -95,9 +97,38 @@ fn document_bytes(document: Option<&wire::Document>) -> usize {
 
 // From the guest to the engine.
 
-pub(crate) fn read_document(document: wire::Document) -> Result<Document, Malformed> {
-    let value: Map = serde_json::from_str(&document.json)
-        .map_err(|error| format!("a document that is not a JSON object: {error}"))?;
+/// What a guest was asked about, as it crossed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked<'a> {
+    documents: [Option<(&'a str, &'a Arc<Map>)>; 2],
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of(subject: &'a Subject, wire: &'a wire::Subject) -> Self {
+        let desired = subject.desired.as_deref().map(|desired| &desired.value);
+        let crossed = |document: &'a Option<wire::Document>| Some(document.as_ref()?.json.as_str());
+        let documents =
+            [crossed(&wire.desired).zip(desired), crossed(&wire.prior).zip(subject.prior.as_ref())];
+        Self { documents }
+    }
+
+    /// The value of an answer that says, byte for byte, what was asked: the same one, shared. Most
+    /// answers do, where nothing changes.
+    fn value(self, answer: &str) -> Option<Arc<Map>> {
+        let same = self.documents.into_iter().flatten().find(|(json, _)| *json == answer);
+        same.map(|(_, value)| Arc::clone(value))
+    }
+}
+
+pub(crate) fn read_document(
+    document: wire::Document,
+    asked: Asked<'_>,
+) -> Result<Document, Malformed> {
+    let value = match asked.value(&document.json) {
+        Some(value) => value,
+        None => serde_json::from_str(&document.json)
+            .map_err(|error| format!("a document that is not a JSON object: {error}"))?,
+    };
     for inner in value.values() {
         check_numbers(inner)?;
     }
@@ -115,9 +146,17 @@ pub(crate) fn read_document(document: wire::Document) -> Result<Document, Malfor
     Ok(read)
 }
 
+/// Reads a document that was not asked about.
+fn read_new(document: wire::Document) -> Result<Document, Malformed> {
+    read_document(document, Asked::default())
+}
+
 /// Reads a document in which everything is known.
-pub(crate) fn read_known(document: wire::Document) -> Result<Map, Malformed> {
-    let document = read_document(document)?;
+pub(crate) fn read_known(
+    document: wire::Document,
+    asked: Asked<'_>,
+) -> Result<Arc<Map>, Malformed> {
+    let document = read_document(document, asked)?;
     match document.unknown.first() {
         None => Ok(document.value),
         Some(path) => Err(format!("`{path}` is unknown where everything is known")),
@@ -126,7 +165,7 @@ pub(crate) fn read_known(document: wire::Document) -> Result<Map, Malformed> {
 
 pub(crate) fn read_assessment(assessment: wire::Assessment) -> Result<Assessment, Malformed> {
     Ok(Assessment {
-        planned: read_document(assessment.planned)?,
+        planned: read_new(assessment.planned)?,
         replace: assessment.replace,
         reversal: match assessment.reversal {
             wire::Reversal::Exact => Reversal::Exact,
@@ -137,8 +176,8 @@ pub(crate) fn read_assessment(assessment: wire::Assessment) -> Result<Assessment
         undo: match assessment.undo {
             None => None,
             Some(undo) => Some(Undo {
-                open: read_document(undo.open)?,
-                sealed: undo.sealed.map(read_document).transpose()?,
+                open: read_new(undo.open)?,
+                sealed: undo.sealed.map(read_new).transpose()?,
             }),
         },
         risks: assessment.risks.iter().map(read_risk).collect(),
@@ -153,7 +192,9 @@ pub(crate) fn read_assessment(assessment: wire::Assessment) -> Result<Assessment
 
 pub(crate) fn read_progress(progress: wire::Progress) -> Result<Progress, Malformed> {
     Ok(match progress {
-        wire::Progress::Done(document) => Progress::Done(read_known(document)?.into()),
+        wire::Progress::Done(document) => {
+            Progress::Done(Document::known(read_known(document, Asked::default())?))
+        }
         wire::Progress::Pending(pending) => Progress::Pending {
             token: pending.token,
             message: sentence(&pending.message),
@@ -182,7 +223,8 @@ pub(crate) fn read_failure(failure: wire::Failure) -> Result<Failure, Malformed>
         wire::Failure::Throttled(wait) => Failure::Throttled(wait),
         wire::Failure::Unavailable(message) => Failure::Unavailable(sentence(&message)),
         wire::Failure::Partial((document, message)) => {
-            Failure::Partial { document: read_known(document)?.into(), message: sentence(&message) }
+            let document = Document::known(read_known(document, Asked::default())?);
+            Failure::Partial { document, message: sentence(&message) }
         }
         wire::Failure::Unknown(message) => Failure::Unknown(sentence(&message)),
     })
@@ -234,5 +276,56 @@ fn check_numbers(value: &Value) -> Result<(), Malformed> {
         Value::Array(items) => items.iter().try_for_each(check_numbers),
         Value::Object(map) => map.values().try_for_each(check_numbers),
         Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relctl_plan::Address;
+    use serde_json::json;
+
+    use super::*;
+
+    fn shared(value: Value) -> Arc<Map> {
+        let Value::Object(map) = value else { panic!("an object") };
+        Arc::new(map)
+    }
+
+    fn known(json: &str) -> wire::Document {
+        wire::Document { json: json.to_owned(), unknown: Vec::new() }
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_question_is_shared() {
+        let (desired, prior) = (shared(json!({"a": 1})), shared(json!({"a": 1, "b": [true]})));
+        let asked = Subject {
+            address: Address::new(relctl_plan::Role::Resource, "k", "n").unwrap(),
+            desired: Some(Document::known(Arc::clone(&desired)).into()),
+            prior: Some(Arc::clone(&prior)),
+        };
+        let crossed = subject(&asked);
+        let asked = Asked::of(&asked, &crossed);
+        for (json, same) in [(r#"{"a":1}"#, &desired), (r#"{"a":1,"b":[true]}"#, &prior)] {
+            assert!(Arc::ptr_eq(&read_known(known(json), asked).unwrap(), same), "{json}");
+        }
+        for json in [r#"{ "a": 1 }"#, r#"{"a":2}"#] {
+            let read = read_known(known(json), asked).unwrap();
+            assert!(!Arc::ptr_eq(&read, &desired) && !Arc::ptr_eq(&read, &prior), "{json}");
+            assert_eq!(Value::Object(read.as_ref().clone()), json.parse::<Value>().unwrap());
+        }
+    }
+
+    #[test]
+    fn numbers_are_checked_in_what_is_shared_too() {
+        let prior = shared(json!({"a": [MAX_INTEGER + 1]}));
+        let asked = Subject {
+            address: Address::new(relctl_plan::Role::Resource, "k", "n").unwrap(),
+            desired: None,
+            prior: Some(prior),
+        };
+        let crossed = subject(&asked);
+        let answer = crossed.prior.clone().unwrap();
+        let read = read_known(answer, Asked::of(&asked, &crossed));
+        assert_eq!(read, Err("the integer 9007199254740992, beyond 2^53 - 1".to_owned()));
     }
 }

@@ -184,7 +184,7 @@ async fn a_well_formed_answer_is_taken() {
     let plugin = load(&observes("{\"a\": 1}", "")).await.unwrap();
     let subjects = vec![subject("resource.local_value.x", json!({}))];
     let seen = plugin.observe(subjects).await.unwrap();
-    assert_eq!(seen, [Ok(Some(support::map(json!({"a": 1}))))]);
+    assert_eq!(seen, [Ok(Some(support::map(json!({"a": 1})).into()))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

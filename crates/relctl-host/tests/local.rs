@@ -83,7 +83,7 @@ async fn a_file_from_validate_to_delete() {
     done.insert("sha256".to_owned(), HELLO.into());
     let step = step(create);
     assert_eq!(apply(&plugin, &step).await, Ok(Document::known(done.clone())));
-    assert_eq!(plugin.observe(vec![index()]).await.unwrap(), [Ok(Some(done.clone()))]);
+    assert_eq!(plugin.observe(vec![index()]).await.unwrap(), [Ok(Some(done.clone().into()))]);
     assert!(matches!(apply(&plugin, &step).await, Err(Failure::Precondition(_))));
     let again = StepCall { attempt: Attempt::Again, ..step };
     assert_eq!(apply(&plugin, &again).await, Ok(Document::known(done.clone())));
@@ -125,7 +125,7 @@ async fn values_are_kept_by_the_ledger_alone() {
     assert_eq!(plugin.observe(vec![value.clone()]).await.unwrap(), [Ok(None)]);
     let done = apply(&plugin, &step(change(Verb::Create, value.clone(), None))).await.unwrap();
     assert_eq!(done.value["output"], json!({"a": [1, "two"]}));
-    value.prior = Some(done.value.clone().into());
+    value.prior = Some(done.value.clone());
     assert_eq!(plugin.observe(vec![value]).await.unwrap(), [Ok(Some(done.value))]);
     assert!(!root.exists());
 }

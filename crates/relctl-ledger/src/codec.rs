@@ -9,7 +9,9 @@
 use std::io::Read;
 
 use relctl_engine::LedgerError;
-use relctl_plan::{Digest, Map, Value, canonical_json, digest_of};
+use relctl_plan::{
+    Digest, Entry, Map, PLAN_FORMAT, Plan, Snapshot, Value, canonical_json, digest_of,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -28,22 +30,55 @@ pub(crate) fn encode<T: Serialize>(value: &T, place: &str) -> Result<Vec<u8>, Le
     canonical_json(value).map_err(|e| damaged(place, format_args!("it is not JSON: {e}")))
 }
 
+/// A document that says which format it has.
+pub(crate) trait Formatted: DeserializeOwned {
+    /// The newest format that this version reads.
+    const NEWEST: u32;
+
+    fn format(&self) -> u32;
+}
+
+impl Formatted for Entry {
+    const NEWEST: u32 = Self::FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+}
+
+impl Formatted for Snapshot {
+    const NEWEST: u32 = Self::FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+}
+
+impl Formatted for Plan {
+    const NEWEST: u32 = PLAN_FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+}
+
 /// A document of which only the format is looked at.
 #[derive(Deserialize)]
-struct Formatted {
+struct OfFormat {
     format: Option<Value>,
 }
 
-/// Reads a document after its format was found to be one that this version knows.
-pub(crate) fn decode<T: DeserializeOwned>(
-    bytes: &[u8],
-    newest: u32,
-    place: &str,
-) -> Result<T, LedgerError> {
-    let Formatted { format } = parse(bytes, place)?;
-    check_format(format.as_ref(), newest, place)?;
-    serde_json::from_slice(bytes)
-        .map_err(|e| damaged(place, format_args!("it is not what it should be: {e}")))
+/// Reads a document of a format that this version knows.
+pub(crate) fn decode<T: Formatted>(bytes: &[u8], place: &str) -> Result<T, LedgerError> {
+    let why = match serde_json::from_slice::<T>(bytes) {
+        Ok(document) if (1..=T::NEWEST).contains(&document.format()) => return Ok(document),
+        Ok(_) => "its format is unknown".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // A newer one may look like none: that is to be said first.
+    let OfFormat { format } = parse(bytes, place)?;
+    check_format(format.as_ref(), T::NEWEST, place)?;
+    Err(damaged(place, format_args!("it is not what it should be: {why}")))
 }
 
 /// Checks that `bytes` are what `digest` names.
@@ -77,7 +112,7 @@ pub(crate) fn unseal(bytes: &[u8], newest: u32, place: &str) -> Result<Map, Ledg
 
 /// Packs a document.
 pub(crate) fn pack(json: &[u8], place: &str) -> Result<Vec<u8>, LedgerError> {
-    let mut bytes = zstd::encode_all(json, 3)
+    let mut bytes = zstd::bulk::compress(json, 3)
         .map_err(|e| damaged(place, format_args!("it cannot be compressed: {e}")))?;
     let digest = Sha256::digest(&bytes);
     bytes.extend_from_slice(&SEAL_HEADER);
@@ -93,11 +128,17 @@ pub(crate) fn unpack(bytes: &[u8], place: &str) -> Result<Vec<u8>, LedgerError> 
     if seal.strip_prefix(&SEAL_HEADER) != Some(Sha256::digest(frame).as_slice()) {
         return Err(cut());
     }
-    let unreadable = |e| damaged(place, format_args!("it is not zstd: {e}"));
-    let mut json = Vec::new();
-    zstd::Decoder::new(frame)
-        .and_then(|decoder| decoder.take(MAX_UNPACKED + 1).read_to_end(&mut json))
-        .map_err(unreadable)?;
+    // Older versions did not write how long it gets.
+    let length = zstd::decompressed_size(frame).filter(|length| *length <= MAX_UNPACKED);
+    let json = match length.and_then(|length| usize::try_from(length).ok()) {
+        Some(length) => zstd::bulk::decompress(frame, length),
+        None => zstd::Decoder::new(frame).and_then(|decoder| {
+            let mut json = Vec::new();
+            decoder.take(MAX_UNPACKED + 1).read_to_end(&mut json)?;
+            Ok(json)
+        }),
+    };
+    let json = json.map_err(|e| damaged(place, format_args!("it is not zstd: {e}")))?;
     if json.len() as u64 > MAX_UNPACKED {
         return Err(damaged(place, format_args!("it unpacks to more than {MAX_UNPACKED} bytes")));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::{get, remove, set};
+use crate::document::{get, set};
 use crate::{Document, Field, Map, Path, Value};
 
 /// One field that will change.
@@ -127,7 +127,7 @@ pub fn overlay(observed: Option<&Map>, desired: &Document, fields: &Field) -> Do
             result.set_unknown(&path);
         } else {
             match desired.get(&path) {
-                Some(Value::Null) | None => remove(&mut result.value, &path),
+                Some(Value::Null) | None => result = result.without(&path),
                 Some(value) => result.set(&path, value.clone()),
             }
         }

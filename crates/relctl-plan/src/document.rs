@@ -1,6 +1,7 @@
 //! Documents: what an object holds, with the parts that are not known yet.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,19 +12,20 @@ pub const MAX_INTEGER: i64 = (1 << 53) - 1;
 
 /// A JSON object, and the paths in it whose values are not known yet (`null` there).
 ///
-/// Keyed lists are held as objects from key to entry; every other list is atomic.
+/// Keyed lists are held as objects from key to entry; every other list is atomic. The value is shared
+/// with whatever else holds the same one, and copied where it is changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Document {
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub value: Map,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub value: Arc<Map>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unknown: BTreeSet<Path>,
 }
 
 impl Document {
     /// A document that is wholly known.
-    pub fn known(value: Map) -> Self {
-        Self { value, unknown: BTreeSet::new() }
+    pub fn known(value: impl Into<Arc<Map>>) -> Self {
+        Self { value: value.into(), unknown: BTreeSet::new() }
     }
 
     pub fn is_known(&self) -> bool {
@@ -43,14 +45,14 @@ impl Document {
     /// Sets the value at `path`, making the objects above it as needed. `path` is not the root.
     pub fn set(&mut self, path: &Path, value: Value) {
         self.unknown.retain(|unknown| !path.contains(unknown));
-        set(&mut self.value, path, value);
+        set(Arc::make_mut(&mut self.value), path, value);
     }
 
     /// The document without what is at `path`; an object that this leaves empty stays.
     #[must_use]
     pub fn without(mut self, path: &Path) -> Self {
         self.unknown.retain(|unknown| !path.contains(unknown));
-        remove(&mut self.value, path);
+        remove(Arc::make_mut(&mut self.value), path);
         self
     }
 
@@ -59,6 +61,10 @@ impl Document {
         self.set(path, Value::Null);
         self.unknown.insert(path.clone());
     }
+}
+
+fn is_empty(value: &Arc<Map>) -> bool {
+    value.is_empty()
 }
 
 impl From<Map> for Document {

@@ -8,7 +8,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    Address, Digest, Instance, Lifecycle, Map, OnRevert, Path, PluginPin, Template, Undo, Value,
+    Address, Digest, Fields, Instance, Lifecycle, Map, OnRevert, PluginPin, Template, Undo, Value,
     Verdict,
 };
 
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for SnapshotVisitor {
             match name.as_str() {
                 "format" => snapshot.format = fields.next_value()?,
                 "plugins" => snapshot.plugins = fields.next_value()?,
-                "objects" => snapshot.objects = fields.next_value()?,
+                "objects" => snapshot.objects = fields.next_value::<Objects>()?.0,
                 "retained" => snapshot.retained = fields.next_value()?,
                 "runs" => snapshot.runs = fields.next_value()?,
                 _ => drop(snapshot.extra.insert(name.clone(), fields.next_value()?)),
@@ -168,6 +168,37 @@ impl<'de> Visitor<'de> for SnapshotVisitor {
             Some(missing) => Err(A::Error::missing_field(missing)),
             None => Ok(snapshot),
         }
+    }
+}
+
+/// The objects of a snapshot, each with one value where two fields have the same.
+struct Objects(BTreeMap<Address, Recorded>);
+
+impl<'de> Deserialize<'de> for Objects {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectsVisitor)
+    }
+}
+
+struct ObjectsVisitor;
+
+impl<'de> Visitor<'de> for ObjectsVisitor {
+    type Value = Objects;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("objects by address")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut objects: A) -> Result<Objects, A::Error> {
+        let mut read: Vec<(Address, Recorded)> = Vec::new();
+        while let Some((address, mut recorded)) = objects.next_entry::<_, Recorded>()? {
+            // Where nothing refers to anything, what is declared is what is desired.
+            if recorded.desired.as_ref() == recorded.inputs.as_map() {
+                recorded.desired = recorded.inputs.shared();
+            }
+            read.push((address, recorded));
+        }
+        Ok(Objects(read.into_iter().collect()))
     }
 }
 
@@ -209,7 +240,7 @@ pub struct Recorded {
     /// As declared: references kept.
     pub inputs: Template,
     /// As declared, canonical and resolved: the owned fields. `null`: owned as absent.
-    pub desired: Map,
+    pub desired: Arc<Map>,
     /// Everything that was there after the entry, canonical.
     pub observed: Arc<Map>,
     pub depends_on: Vec<Address>,
@@ -217,7 +248,7 @@ pub struct Recorded {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_revert: Option<OnRevert>,
     /// What each owned field was before the first entry that owned it.
-    pub before: BTreeMap<Path, Before>,
+    pub before: Fields<Before>,
     /// Whether it was there before relctl first wrote it.
     pub existed: bool,
     /// The serial of the entry that first recorded it.
@@ -269,8 +300,8 @@ pub struct Run {
     pub address: Address,
     pub plugin: Instance,
     /// Resolved.
-    pub inputs: Map,
-    pub output: Map,
+    pub inputs: Arc<Map>,
+    pub output: Arc<Map>,
     pub depends_on: Vec<Address>,
     /// The serial of its entry.
     pub serial: u64,

@@ -60,5 +60,8 @@ pub use template::{Binding, Reference, Template, TemplateError};
 /// A JSON value. Map keys are sorted, so that iteration is the same everywhere.
 pub type Value = serde_json::Value;
 
+/// Something for each of some fields, sorted. Most objects have few: a tree would be mostly empty.
+pub type Fields<V> = litemap::LiteMap<Path, V>;
+
 /// A JSON object.
 pub type Map = serde_json::Map<String, Value>;

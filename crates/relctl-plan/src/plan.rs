@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, Before, CheckWhen, Digest, Document, FieldChange, Instance, Lifecycle, Map, OnRevert,
-    Path, Recorded, Reversal, Risk, Template, Undo, Value, digest_of,
+    Address, Before, CheckWhen, Digest, Document, FieldChange, Fields, Instance, Lifecycle, Map,
+    OnRevert, Path, Recorded, Reversal, Risk, Template, Undo, Value, digest_of,
 };
 
 /// The plan format that this version writes, and the newest that it reads.
@@ -275,8 +275,8 @@ pub struct Step {
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_revert: Option<OnRevert>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub before: BTreeMap<Path, Before>,
+    #[serde(default, skip_serializing_if = "Fields::is_empty")]
+    pub before: Fields<Before>,
     /// Resources: the address that the object had before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<Address>,
@@ -332,15 +332,15 @@ pub struct Expectation {
     /// Whether the object exists.
     pub exists: bool,
     /// Fields and their observed values; `null` for an absent one.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub fields: BTreeMap<Path, Value>,
+    #[serde(default, skip_serializing_if = "Fields::is_empty")]
+    pub fields: Fields<Value>,
 }
 
 /// An object that steps refer to, with what is needed to observe it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reliance {
     pub plugin: Instance,
-    pub desired: Map,
+    pub desired: Arc<Map>,
     pub expects: Expectation,
 }
 

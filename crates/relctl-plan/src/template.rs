@@ -102,6 +102,11 @@ impl Template {
         &self.0
     }
 
+    /// As written, for whoever holds the same map.
+    pub fn shared(&self) -> Arc<Map> {
+        Arc::clone(&self.0)
+    }
+
     /// Every reference in it.
     pub fn references(&self) -> BTreeSet<Reference> {
         let mut found = BTreeSet::new();
@@ -132,9 +137,21 @@ impl Template {
     /// Puts values in place of references. A string with an unknown reference is unknown as a
     /// whole, and so is a list with an unknown in it; a missing one is an error.
     pub fn resolve(&self, bind: &dyn Fn(&Reference) -> Binding) -> Result<Document, TemplateError> {
+        if !self.0.values().any(may_hold_expressions) {
+            return Ok(Document::known(Arc::clone(&self.0)));
+        }
         let mut resolver = Resolver { bind, path: Vec::new(), unknown: BTreeSet::new() };
         let value = resolver.map(&self.0)?;
-        Ok(Document { value, unknown: resolver.unknown })
+        Ok(Document { value: value.into(), unknown: resolver.unknown })
+    }
+}
+
+fn may_hold_expressions(value: &Value) -> bool {
+    match value {
+        Value::String(text) => has_expressions(text),
+        Value::Array(items) => items.iter().any(may_hold_expressions),
+        Value::Object(map) => map.values().any(may_hold_expressions),
+        _ => false,
     }
 }
 
@@ -340,7 +357,7 @@ mod tests {
         let unknown: Vec<String> = resolved.unknown.iter().map(ToString::to_string).collect();
         assert_eq!(unknown, ["in.side", "list", "part", "whole"]);
         assert_eq!(
-            Value::Object(resolved.value),
+            Value::Object(resolved.value.as_ref().clone()),
             json!({
                 "whole": null, "part": null, "in": { "side": null, "known": 1 },
                 "list": null, "known": [3],

@@ -99,11 +99,11 @@ fn object_lines(
 fn changes(old: Option<&Recorded>, new: Option<&Recorded>) -> Vec<FieldChange> {
     let schema = Field::default();
     let forward = new.map(|new| {
-        diff(&Document::known(new.desired.clone()), old.map(|old| &old.desired), &schema)
+        diff(&Document::known(new.desired.clone()), old.map(|old| old.desired.as_ref()), &schema)
     });
     let mut changes = forward.unwrap_or_default();
     let backward = old.map(|old| {
-        diff(&Document::known(old.desired.clone()), new.map(|new| &new.desired), &schema)
+        diff(&Document::known(old.desired.clone()), new.map(|new| new.desired.as_ref()), &schema)
     });
     for change in backward.unwrap_or_default() {
         let known =

@@ -319,14 +319,15 @@ impl Provider for MemoryProvider {
     async fn observe(
         &self,
         subjects: Vec<Subject>,
-    ) -> Result<Vec<Result<Option<Map>, Failure>>, ProviderError> {
+    ) -> Result<Vec<Result<Option<Arc<Map>>, Failure>>, ProviderError> {
         let mut answers = Vec::new();
         for subject in subjects {
             self.note("observe", &subject.address);
             let desired = subject.desired.unwrap_or_default();
             let world = self.cloud.world();
             let found = key(&subject.address, &desired.value)
-                .and_then(|key| world.things.get(&key).cloned());
+                .and_then(|key| world.things.get(&key).cloned())
+                .map(Arc::new);
             answers.push(Ok(found));
         }
         Ok(answers)
@@ -447,7 +448,7 @@ fn carry_out(world: &mut World, step: &StepCall) -> Result<Progress, Failure> {
     }
     let result = if address.role() == Role::Action {
         world.counter += 1;
-        let mut output = desired.value.clone();
+        let mut output = desired.value.as_ref().clone();
         output.insert("count".to_owned(), json!(world.counter));
         if let Some(key) = key(address, &output).filter(|_| address.kind() == "mem_snapshot") {
             world.things.insert(key, output.clone());

@@ -26,7 +26,7 @@ pub(crate) async fn run_checks(
     context: Context<'_>,
     plan: &Plan,
     when: CheckWhen,
-    documents: &HashMap<Address, Map>,
+    documents: &HashMap<Address, Arc<Map>>,
 ) -> Result<Vec<Checked>, EngineError> {
     let steps: Vec<&Step> = plan
         .body
@@ -54,7 +54,7 @@ pub(crate) async fn run_checks(
 }
 
 /// What a check looks at, with the values that are known by now.
-fn resolved(step: &Step, documents: &HashMap<Address, Map>) -> Arc<Document> {
+fn resolved(step: &Step, documents: &HashMap<Address, Arc<Map>>) -> Arc<Document> {
     if step.desired.is_known() {
         return Arc::clone(&step.desired);
     }
@@ -64,10 +64,10 @@ fn resolved(step: &Step, documents: &HashMap<Address, Map>) -> Arc<Document> {
 }
 
 /// What a reference stands for among these documents.
-pub(crate) fn bind(documents: &HashMap<Address, Map>, reference: &Reference) -> Binding {
+pub(crate) fn bind(documents: &HashMap<Address, Arc<Map>>, reference: &Reference) -> Binding {
     let Some(document) = documents.get(&reference.address) else { return Binding::Unknown };
     if reference.attribute.is_root() {
-        return Binding::Known(Value::Object(document.clone()));
+        return Binding::Known(Value::Object(document.as_ref().clone()));
     }
     Binding::Known(value_at(document, &reference.attribute).cloned().unwrap_or_default())
 }

@@ -62,8 +62,8 @@ pub(crate) struct Executor<'a> {
     steps: HashMap<&'a StepId, &'a Step>,
     operation: OpenOperation,
     states: BTreeMap<StepId, State>,
-    documents: HashMap<Address, Map>,
-    observed: HashMap<StepId, Option<Map>>,
+    documents: HashMap<Address, Arc<Map>>,
+    observed: HashMap<StepId, Option<Arc<Map>>>,
     undo: HashMap<StepId, Undo>,
     checks: Vec<Checked>,
     /// Steps of which nobody can tell whether they happened, with why.
@@ -157,7 +157,7 @@ impl<'a> Executor<'a> {
     }
 
     /// What references stand for by now.
-    pub(crate) fn documents(&self) -> HashMap<Address, Map> {
+    pub(crate) fn documents(&self) -> HashMap<Address, Arc<Map>> {
         self.documents.clone()
     }
 
@@ -434,8 +434,8 @@ fn begun_steps<'p>(plan: &'p Plan, states: &BTreeMap<StepId, State>) -> Vec<(&'p
 
 fn first_job<'p>(
     step: &'p Step,
-    documents: &HashMap<Address, Map>,
-    observed: &HashMap<StepId, Option<Map>>,
+    documents: &HashMap<Address, Arc<Map>>,
+    observed: &HashMap<StepId, Option<Arc<Map>>>,
     undo: &HashMap<StepId, Undo>,
 ) -> Job<'p> {
     let resolve = |template: &relctl_plan::Template| {
@@ -463,7 +463,7 @@ fn first_job<'p>(
 fn end(
     steps: &HashMap<&StepId, &Step>,
     states: &mut BTreeMap<StepId, State>,
-    documents: &mut HashMap<Address, Map>,
+    documents: &mut HashMap<Address, Arc<Map>>,
     id: &StepId,
     ended: Ended,
 ) {

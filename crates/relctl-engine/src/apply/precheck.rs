@@ -19,11 +19,11 @@ use crate::{Change, Context, EngineError, Subject};
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     /// Objects as they are, by step.
-    pub(crate) observed: HashMap<StepId, Option<Map>>,
+    pub(crate) observed: HashMap<StepId, Option<Arc<Map>>>,
     /// What plugins need to undo each step.
     pub(crate) undo: HashMap<StepId, Undo>,
     /// What references may stand for: objects that exist already.
-    pub(crate) documents: HashMap<Address, Map>,
+    pub(crate) documents: HashMap<Address, Arc<Map>>,
 }
 
 /// Observes again, compares, assesses again. `wanted` leaves out steps that have begun.
@@ -67,7 +67,7 @@ async fn observe_steps(
                 prepared.observed.insert(step.id.clone(), observed);
             }
             Ok(observed) => {
-                compare(&step.address, &step.expects, observed.as_ref(), refusals);
+                compare(&step.address, &step.expects, observed.as_deref(), refusals);
                 if let Some(observed) = &observed {
                     prepared.documents.insert(step.address.clone(), observed.clone());
                 }
@@ -120,7 +120,7 @@ async fn observe_relied_on(
         match answer {
             Err(failure) => unanswered.push((address.clone(), failure)),
             Ok(observed) => {
-                compare(address, &reliance.expects, observed.as_ref(), refusals);
+                compare(address, &reliance.expects, observed.as_deref(), refusals);
                 if let Some(observed) = observed {
                     prepared.documents.insert(address.clone(), observed);
                 }
@@ -177,14 +177,14 @@ pub(crate) fn change(
     base: &Base,
     step: &Step,
     desired: &Arc<Document>,
-    observed: Option<Map>,
+    observed: Option<Arc<Map>>,
     verb: Verb,
 ) -> Change {
     let subject = Subject { desired: Some(Arc::clone(desired)), ..subject(base, step) };
     Change {
         subject,
         verb,
-        observed: observed.map(Arc::new),
+        observed,
         desired: (verb != Verb::Delete).then(|| Arc::clone(desired)),
         paths: step.changes.iter().map(|change| change.path.clone()).collect(),
         undo: step

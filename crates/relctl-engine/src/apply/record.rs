@@ -161,13 +161,11 @@ fn record_object(
 ) {
     let known = executor.base().find(&step.plugin, &step.address, &step.identity);
     let (observed, settled) = match &ended.outcome {
-        Outcome::Done(document) | Outcome::Noop(document) => (document.clone().into(), true),
-        Outcome::Failed(Failure::Partial { document, .. }) => {
-            (document.value.clone().into(), false)
-        }
+        Outcome::Done(document) | Outcome::Noop(document) => (Arc::clone(document), true),
+        Outcome::Failed(Failure::Partial { document, .. }) => (Arc::clone(&document.value), false),
         Outcome::Failed(Failure::Unknown(_)) => {
             let known = known.as_ref().map(|found| Arc::clone(&found.recorded.observed));
-            (known.unwrap_or_else(|| ended.desired.value.clone().into()), false)
+            (known.unwrap_or_else(|| Arc::clone(&ended.desired.value)), false)
         }
         // Nothing happened: what was recorded stays, to be looked at again.
         Outcome::Failed(_) => {
@@ -235,7 +233,7 @@ fn record_run(
     step: &Step,
     ended: &Ended,
     serial: u64,
-    documents: &HashMap<Address, Map>,
+    documents: &HashMap<Address, Arc<Map>>,
 ) {
     if let Some(undone) = &step.undoes {
         if let Some(run) = snapshot.runs.get_mut(undone).filter(|_| ended.is_done()) {
@@ -251,8 +249,8 @@ fn record_run(
         Outcome::Failed(Failure::Partial { document, .. }) => {
             (document.value.clone(), RunOutcome::Failed)
         }
-        Outcome::Failed(Failure::Unknown(_)) => (Map::new(), RunOutcome::Unknown),
-        Outcome::Failed(_) => (Map::new(), RunOutcome::Failed),
+        Outcome::Failed(Failure::Unknown(_)) => (Arc::default(), RunOutcome::Unknown),
+        Outcome::Failed(_) => (Arc::default(), RunOutcome::Failed),
     };
     let undo = step
         .undo_inputs
@@ -278,14 +276,14 @@ fn record_run(
 fn undo_inputs(
     inputs: &Map,
     overrides: &Template,
-    documents: &HashMap<Address, Map>,
+    documents: &HashMap<Address, Arc<Map>>,
 ) -> Option<Map> {
     let overrides = overrides.resolve(&|reference| bind(documents, reference)).ok()?;
     let mut undo = inputs.clone();
-    for (name, value) in overrides.value {
+    for (name, value) in overrides.value.iter() {
         match value {
-            Value::Null => undo.remove(&name),
-            value => undo.insert(name, value),
+            Value::Null => undo.remove(name),
+            value => undo.insert(name.clone(), value.clone()),
         };
     }
     Some(undo)

@@ -4,6 +4,7 @@
 //! may lie an interruption and a night.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use relctl_plan::{Address, Failure, Instance, Map, Plan, Reversal, Step, StepId, Verb};
 
@@ -37,7 +38,7 @@ impl<'p> RestorePoints<'p> {
     }
 
     /// What this step would be restored from, if it cannot be undone.
-    pub(crate) fn behind(&self, step: &Step, documents: &HashMap<Address, Map>) -> Vec<Left> {
+    pub(crate) fn behind(&self, step: &Step, documents: &HashMap<Address, Arc<Map>>) -> Vec<Left> {
         if step.reversal != Reversal::Impossible || self.runs.is_empty() {
             return Vec::new();
         }
@@ -46,7 +47,7 @@ impl<'p> RestorePoints<'p> {
             let subject = Subject {
                 address: run.address.clone(),
                 desired: Some(run.desired.clone()),
-                prior: Some(documents.get(&run.address)?.clone().into()),
+                prior: Some(Arc::clone(documents.get(&run.address)?)),
             };
             Some((run.plugin.clone(), subject))
         });

@@ -118,14 +118,14 @@ impl Crew<'_> {
     }
 
     /// What a step that happened left behind; why it cannot have happened otherwise.
-    async fn find_done(&self, step: &Step, desired: &Arc<Document>) -> Result<Map, String> {
+    async fn find_done(&self, step: &Step, desired: &Arc<Document>) -> Result<Arc<Map>, String> {
         if step.address.role() != Role::Resource {
             return Ok(step.planned.value.clone());
         }
         let found = self.find(step, desired).await?;
         let said = format!("{} was said to be done, but", step.address);
         match (found, step.verb) {
-            (None, Verb::Delete) => Ok(Map::new()),
+            (None, Verb::Delete) => Ok(Arc::default()),
             (Some(_), Verb::Delete) => Err(format!("{said} it is still there")),
             (None, _) => Err(format!("{said} it is not there")),
             (Some(document), _) => {
@@ -138,7 +138,7 @@ impl Crew<'_> {
     }
 
     /// The object as it is now; nothing for an action.
-    async fn find(&self, step: &Step, desired: &Arc<Document>) -> Result<Option<Map>, String> {
+    async fn find(&self, step: &Step, desired: &Arc<Document>) -> Result<Option<Arc<Map>>, String> {
         if step.address.role() != Role::Resource {
             return Ok(None);
         }

@@ -45,7 +45,7 @@ pub(crate) struct Job<'p> {
     /// With references resolved; not yet canonical where the plan's was unknown.
     pub(crate) desired: Result<Arc<Document>, String>,
     pub(crate) triggers: Result<Document, String>,
-    pub(crate) observed: Option<Map>,
+    pub(crate) observed: Option<Arc<Map>>,
     pub(crate) run_key: Option<String>,
     pub(crate) undo: Option<Undo>,
     /// What it would be restored from, where it cannot be undone.
@@ -100,9 +100,9 @@ pub(crate) struct Ended {
 /// How a step ended.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
-    Done(Map),
+    Done(Arc<Map>),
     /// Once references were resolved, there was nothing to do.
-    Noop(Map),
+    Noop(Arc<Map>),
     Failed(Failure),
 }
 
@@ -112,7 +112,7 @@ impl Ended {
     }
 
     /// The object as it is now.
-    pub(crate) fn document(&self) -> Option<&Map> {
+    pub(crate) fn document(&self) -> Option<&Arc<Map>> {
         match &self.outcome {
             Outcome::Done(document) | Outcome::Noop(document) => Some(document),
             Outcome::Failed(_) => None,
@@ -123,7 +123,7 @@ impl Ended {
 /// Whether a step goes on to the plugin.
 enum Ready {
     Go { desired: Arc<Document>, run_key: Option<String> },
-    Noop { desired: Arc<Document>, document: Map },
+    Noop { desired: Arc<Document>, document: Arc<Map> },
     Fail(Failure),
 }
 
@@ -242,7 +242,7 @@ impl Crew<'_> {
         job: &Job<'_>,
         desired: Arc<Document>,
         run_key: Option<String>,
-        document: Map,
+        document: Arc<Map>,
         started: u64,
     ) -> Result<Worked, LedgerError> {
         let event = JournalEvent::Done {
@@ -312,7 +312,7 @@ impl Crew<'_> {
                     Ok(found) => observed = found,
                     Err(failure) => return Ready::Fail(failure),
                 }
-                let changes = diff(&desired, observed.as_ref(), &kind.fields);
+                let changes = diff(&desired, observed.as_deref(), &kind.fields);
                 if let Some(document) = observed.filter(|_| changes.is_empty())
                     && step.verb == Verb::Update
                 {
@@ -386,8 +386,8 @@ impl Crew<'_> {
         step: &Step,
         kind: &Kind,
         desired: &Arc<Document>,
-        observed: Option<Map>,
-    ) -> Result<Option<Map>, Failure> {
+        observed: Option<Arc<Map>>,
+    ) -> Result<Option<Arc<Map>>, Failure> {
         if step.verb != Verb::Create || identity_of(kind, &step.desired).is_some() {
             return Ok(observed);
         }
@@ -419,7 +419,7 @@ impl Crew<'_> {
         if !step.desired.is_known()
             && let Ok(kind) = kind_of(self.context, &step.plugin, &step.address)
         {
-            let changes = diff(desired, job.observed.as_ref(), &kind.fields);
+            let changes = diff(desired, job.observed.as_deref(), &kind.fields);
             change.paths = changes.into_iter().map(|change| change.path).collect();
         }
         // Two texts: they are JSON.
@@ -448,7 +448,7 @@ impl Crew<'_> {
         call: &StepCall,
         mut poll: Option<String>,
         started: u64,
-    ) -> Result<Option<Result<Map, Failure>>, LedgerError> {
+    ) -> Result<Option<Result<Arc<Map>, Failure>>, LedgerError> {
         let Some(provider) = self.context.providers.get(plugin) else {
             return Ok(Some(Err(Failure::Precondition("its plugin is not loaded".to_owned()))));
         };
@@ -527,8 +527,8 @@ impl Crew<'_> {
         &self,
         step: &Step,
         desired: &Arc<Document>,
-        document: Map,
-    ) -> Result<Map, Failure> {
+        document: Arc<Map>,
+    ) -> Result<Arc<Map>, Failure> {
         if step.verb == Verb::Delete || step.address.role() != Role::Resource {
             return Ok(document);
         }

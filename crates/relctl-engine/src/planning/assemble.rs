@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use relctl_plan::{
-    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, Entry, Expectation, Graph, Map,
-    Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary, Template,
-    Value, Verb, diff, owned_paths,
+    Address, Base as PlanBase, Body, CheckWhen, Document, Drift, Entry, Expectation, Fields, Graph,
+    Map, Meta, Path, Plan, PlanKind, Reliance, Risk, Role, Severity, Step, StepId, Summary,
+    Template, Value, Verb, diff, owned_paths,
 };
 
 use super::base::{Base, Found};
@@ -238,7 +238,7 @@ fn rely(pipeline: &Pipeline<'_>, steps: &mut [Step]) -> BTreeMap<Address, Relian
             if item.decision.has_step() {
                 return None;
             }
-            let mut expects = Expectation { exists: true, fields: BTreeMap::new() };
+            let mut expects = Expectation { exists: true, fields: Fields::new() };
             let all: Vec<Path> = observed.keys().map(|field| Path::field(field)).collect();
             let paths = if paths.contains(&Path::ROOT) { all } else { paths.into_iter().collect() };
             for path in &paths {

@@ -1,13 +1,14 @@
 //! Decides what happens to one object. Pure but for the plugin's assessment, which comes between
 //! [`decide_resource`] or [`decide_action`] and [`finish`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use relctl_plan::{
-    Address, Assessment, Before, Diagnostic, Document, Expectation, FieldChange, Kind, Lifecycle,
-    Map, Path, RecordChange, Recorded, Reversal, Risk, Role, RunOutcome, RunPolicy, Severity, Step,
-    StepId, Template, Undo, Value, Verb, diff, digest_of, overlay, owned_paths, select,
+    Address, Assessment, Before, Diagnostic, Document, Expectation, FieldChange, Fields, Kind,
+    Lifecycle, Map, Path, RecordChange, Recorded, Reversal, Risk, Role, RunOutcome, RunPolicy,
+    Severity, Step, StepId, Template, Undo, Value, Verb, diff, digest_of, overlay, owned_paths,
+    select,
 };
 
 use super::base::Found;
@@ -23,7 +24,7 @@ pub(crate) enum Decision {
     /// Nothing, or only its record changes.
     Noop(Option<Box<RecordChange>>),
     /// An action whose run is on record, with its output.
-    AlreadyRan(Map),
+    AlreadyRan(Arc<Map>),
     /// An action that nothing needs.
     NotNeeded,
     /// Waits for the plugin's assessment.
@@ -93,7 +94,7 @@ fn blank_step(item: &Item<'_>, verb: Verb) -> Step {
         depends_on: goal.edges().into_iter().collect(),
         lifecycle: goal.lifecycle.clone(),
         on_revert: goal.on_revert,
-        before: BTreeMap::new(),
+        before: Fields::new(),
         renamed_from: None,
         existed: false,
         managed: item.is_managed_after(),
@@ -251,7 +252,7 @@ pub(crate) fn decide_action(
 
 enum RunKey {
     /// This very run is done and was not undone.
-    Ran(Map),
+    Ran(Arc<Map>),
     Free(String),
 }
 
@@ -276,7 +277,7 @@ pub(crate) fn run_key(
     address: &Address,
     inputs: &Map,
     triggers: &Map,
-) -> Result<String, Map> {
+) -> Result<String, Arc<Map>> {
     let mut generation = 0_u32;
     loop {
         let parts = (lineage, address, inputs, triggers, occasion, generation);
@@ -285,7 +286,7 @@ pub(crate) fn run_key(
         match snapshot.runs.get(&key) {
             None => return Ok(key),
             Some(run) if run.undone.is_none() && run.outcome == RunOutcome::Done => {
-                return Err(run.output.clone());
+                return Err(Arc::clone(&run.output));
             }
             // Nobody knows how it ended: the plugin is to look for this very run.
             Some(run) if run.outcome == RunOutcome::Unknown => return Ok(key),
@@ -448,7 +449,7 @@ fn before(
     item: &Item<'_>,
     declared: &BTreeSet<Path>,
     lifecycle: &Lifecycle,
-) -> BTreeMap<Path, Before> {
+) -> Fields<Before> {
     if let Some(back) = &item.goal.back {
         return back.before.clone();
     }
@@ -511,10 +512,10 @@ pub(crate) fn value_at<'a>(map: &'a Map, path: &Path) -> Option<&'a Value> {
 
 /// The document without the top-level or nested leaves that `drop` names.
 fn without(document: &Document, drop: impl Fn(&Path) -> bool) -> Document {
-    let mut kept = Document::default();
-    copy_kept(&document.value, &Path::ROOT, &drop, &mut kept.value);
-    kept.unknown = document.unknown.iter().filter(|path| !drop(path)).cloned().collect();
-    kept
+    let mut kept = Map::new();
+    copy_kept(&document.value, &Path::ROOT, &drop, &mut kept);
+    let unknown = document.unknown.iter().filter(|path| !drop(path)).cloned().collect();
+    Document { value: kept.into(), unknown }
 }
 
 fn copy_kept(from: &Map, at: &Path, drop: &impl Fn(&Path) -> bool, to: &mut Map) {
@@ -540,7 +541,7 @@ fn copy_kept(from: &Map, at: &Path, drop: &impl Fn(&Path) -> bool, to: &mut Map)
 
 /// What must still be so when the step starts: existence, identity and the changed fields.
 fn expectation(item: &Item<'_>, observed: Option<&Map>, changes: &[FieldChange]) -> Expectation {
-    let mut expects = Expectation { exists: observed.is_some(), fields: BTreeMap::new() };
+    let mut expects = Expectation { exists: observed.is_some(), fields: Fields::new() };
     if observed.is_none() {
         return expects;
     }
@@ -579,8 +580,11 @@ fn renamed_from(item: &Item<'_>) -> Option<Address> {
 }
 
 /// The owned fields of a document after a step: without those let go.
-pub(crate) fn owned_after(desired: &Map, releases: &BTreeSet<Path>) -> Map {
-    without(&Document::known(desired.clone()), |path| releases.contains(path)).value
+pub(crate) fn owned_after(desired: &Arc<Map>, releases: &BTreeSet<Path>) -> Arc<Map> {
+    if releases.is_empty() {
+        return Arc::clone(desired);
+    }
+    without(&Document::known(Arc::clone(desired)), |path| releases.contains(path)).value
 }
 
 /// A resource as it is declared, to be compared with its record.
@@ -604,7 +608,7 @@ fn record_change(
     let goal = &item.goal;
     let owned = owned_after(&desired.value, &ownership.releases);
     let paths = owned_paths(&owned, &item.kind.fields);
-    let mut now = Document::known(recorded.observed.as_ref().clone());
+    let mut now = Document::known(Arc::clone(&recorded.observed));
     for path in &paths {
         if let Some(value) = item.seen().and_then(|map| value_at(map, path)) {
             now.set(path, value.clone());
@@ -618,7 +622,7 @@ fn record_change(
         identity: item.identity.clone().unwrap_or_default(),
         inputs: if same { recorded.inputs.clone() } else { goal.inputs.clone() },
         desired: owned,
-        observed: now.value.into(),
+        observed: now.value,
         depends_on: goal.edges().into_iter().collect(),
         before: before(pipeline, item, &ownership.declared, &lifecycle),
         lifecycle,

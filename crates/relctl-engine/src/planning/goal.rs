@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relctl_plan::{
-    Address, Before, CheckWhen, Instance, Lifecycle, Object, OnRevert, Path, Recorded, Release,
-    Role, Template, Undo, Value,
+    Address, Before, CheckWhen, Fields, Instance, Lifecycle, Object, OnRevert, Path, Recorded,
+    Release, Role, Template, Undo, Value,
 };
 
 use super::base::Key;
@@ -36,7 +36,7 @@ pub(crate) struct WayBack {
     /// Those of them that were let go since: they go back only if they hold this still.
     pub(crate) only_if: BTreeMap<Path, Option<Value>>,
     /// Ownership as the target had it.
-    pub(crate) before: BTreeMap<Path, Before>,
+    pub(crate) before: Fields<Before>,
     /// Whether the target managed the object.
     pub(crate) managed: bool,
     /// Whether it was there before relctl.

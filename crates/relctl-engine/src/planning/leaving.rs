@@ -1,11 +1,11 @@
 //! Recorded objects that no goal names, and runs that are to be undone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use relctl_plan::{
-    Address, Diagnostic, Document, Expectation, Failure, Map, Path, Recorded, Reversal, Risk, Run,
-    Severity, Step, StepId, Template, Verb, digest_of, owned_paths,
+    Address, Diagnostic, Document, Expectation, Failure, Fields, Map, Path, Recorded, Reversal,
+    Risk, Run, Severity, Step, StepId, Template, Verb, digest_of, owned_paths,
 };
 
 use super::base::{Base, kind_of};
@@ -159,11 +159,11 @@ fn untouched(
 fn deletion(
     context: Context<'_>,
     candidate: &Candidate,
-    observed: Map,
+    observed: Arc<Map>,
 ) -> Result<(Step, Change), EngineError> {
     let kind = kind_of(context, &candidate.recorded.plugin, &candidate.address)?;
     let recorded = &candidate.recorded;
-    let mut expects = Expectation { exists: true, fields: BTreeMap::new() };
+    let mut expects = Expectation { exists: true, fields: Fields::new() };
     let identity = recorded.identity.keys().map(|field| Path::field(field));
     for path in identity.chain(owned_paths(&recorded.desired, &kind.fields)) {
         expect_field(&mut expects, Some(&observed), &path);
@@ -184,7 +184,7 @@ fn deletion(
     let change = Change {
         subject: subject(&candidate.address, recorded),
         verb: Verb::Delete,
-        observed: Some(observed.into()),
+        observed: Some(observed),
         desired: None,
         paths: Vec::new(),
         undo: None,
@@ -297,7 +297,7 @@ fn subject(address: &Address, recorded: &Recorded) -> Subject {
 /// What is owned of an object, with its identity: one that was let go may own nothing any more.
 fn named(recorded: &Recorded) -> Document {
     let mut desired = recorded.identity.clone();
-    desired.extend(recorded.desired.clone());
+    desired.extend(recorded.desired.as_ref().clone());
     Document::known(desired)
 }
 
@@ -336,7 +336,7 @@ fn empty_step(address: &Address, verb: Verb) -> Step {
         depends_on: Vec::new(),
         lifecycle: relctl_plan::Lifecycle::default(),
         on_revert: None,
-        before: BTreeMap::new(),
+        before: Fields::new(),
         renamed_from: None,
         existed: false,
         managed: false,

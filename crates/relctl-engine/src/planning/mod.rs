@@ -115,7 +115,7 @@ pub async fn find_drift(context: Context<'_>) -> Result<Drifts, EngineError> {
                 drift.extend(drift_between(
                     address,
                     &was,
-                    observed.as_ref(),
+                    observed.as_deref(),
                     |path| recorded.lifecycle.is_external(path),
                     &kind.fields,
                     &recorded.desired,

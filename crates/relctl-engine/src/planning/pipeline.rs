@@ -186,7 +186,7 @@ impl<'a> Pipeline<'a> {
         let Some(bound) = &item.bound else { return Binding::Unknown };
         if attribute.is_root() {
             return if bound.is_known() {
-                Binding::Known(bound.value.clone().into())
+                Binding::Known(bound.value.as_ref().clone().into())
             } else {
                 Binding::Unknown
             };
@@ -288,7 +288,7 @@ impl<'a> Pipeline<'a> {
         for (index, answer) in asked.into_iter().zip(answers) {
             let Some(item) = self.items.get_mut(index) else { continue };
             match answer {
-                Ok(observed) => item.observed = Some(observed.map(Arc::new)),
+                Ok(observed) => item.observed = Some(observed),
                 Err(failure) => unanswered.push((item.goal.address.clone(), failure)),
             }
         }

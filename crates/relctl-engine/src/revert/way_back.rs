@@ -1,10 +1,11 @@
 //! The goals of a revert: what the target retained, and what was before, for what came since.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use relctl_plan::{
-    Address, Before, CheckWhen, Field, Map, OnRevert, Path, Plan, Recorded, Risk, Run, RunOutcome,
-    Severity, Snapshot, Step, Template, Value, Verb, owned_paths,
+    Address, Before, CheckWhen, Field, Fields, Map, OnRevert, Path, Plan, Recorded, Risk, Run,
+    RunOutcome, Severity, Snapshot, Step, Template, Value, Verb, owned_paths,
 };
 
 use super::since::{OwnedField, Since, Touched};
@@ -173,7 +174,7 @@ fn goal_of(
         releases,
         absent,
         only_if,
-        before: if going.managed { recorded.before.clone() } else { BTreeMap::new() },
+        before: if going.managed { recorded.before.clone() } else { Fields::new() },
         managed: going.managed,
         existed: recorded.existed,
         undo: going.touched.and_then(|touched| touched.undo.clone()),
@@ -319,7 +320,7 @@ fn escaped_value(value: &Value) -> Value {
 fn set(map: &mut Map, path: &Path, value: Value) {
     let mut document = relctl_plan::Document::known(std::mem::take(map));
     document.set(path, value);
-    *map = document.value;
+    *map = Arc::unwrap_or_clone(document.value);
 }
 
 /// Whether an object that relctl created since goes.

@@ -85,7 +85,8 @@ async fn an_edited_foreign_or_other_plugins_plan_is_refused() {
         .await
         .unwrap();
     let mut edited = plan.clone();
-    std::sync::Arc::make_mut(&mut edited.body.steps[0].desired).value["name"] = json!("b");
+    let desired = std::sync::Arc::make_mut(&mut edited.body.steps[0].desired);
+    desired.set(&relctl_plan::Path::field("name"), json!("b"));
     assert!(matches!(site.apply_plan(&edited).await, Err(EngineError::Plan(_))));
 
     let other = Site::new();

@@ -188,7 +188,7 @@ fn given(kind: &Kind, words: &[String]) -> Result<Map, CommandError> {
         Some(missing) => {
             Err(wrong(format!("a {name} is not identified without `{missing}`")).hint(shape))
         }
-        None => Ok(given.value),
+        None => Ok(Arc::unwrap_or_clone(given.value)),
     }
 }
 
