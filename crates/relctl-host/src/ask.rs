@@ -10,6 +10,7 @@ use wasmtime::Store;
 
 use crate::bindings::{Provider, types as wire};
 use crate::call::{Callable, Function, Running};
+use crate::chunk::Chunk;
 use crate::limits::size;
 use crate::state::State;
 use crate::wire::{self as translate, Asked, Malformed};
@@ -86,39 +87,35 @@ impl<Q: Question, W, T> Clone for Asking<Q, W, T> {
 
 impl<Q: Question, W, T> Copy for Asking<Q, W, T> {}
 
-/// Asks about each chunk, several at once, `slots` of them; puts the answers into the order of the
-/// questions.
+/// Asks about each chunk, several at once, `slots` of them; puts the answers into their places.
 pub(crate) async fn ask_all<Q, W, T>(
     callable: &Callable,
     slots: &Arc<Semaphore>,
     asking: Asking<Q, W, T>,
-    questions: Vec<Q>,
-    chunks: Vec<Vec<usize>>,
+    chunks: Vec<Chunk<Q>>,
 ) -> Result<Vec<T>, ProviderFault>
 where
     Q: Question,
     W: Send + 'static,
     T: Send + 'static,
 {
-    let mut answers: Vec<Option<T>> = questions.iter().map(|_| None).collect();
-    let mut waiting: Vec<Option<Q>> = questions.into_iter().map(Some).collect();
+    let asked = chunks.iter().map(Vec::len).sum();
+    let mut answers: Vec<Option<T>> = std::iter::repeat_with(|| None).take(asked).collect();
     let mut running = JoinSet::new();
-    for indices in chunks {
-        let questions: Vec<Q> =
-            indices.iter().filter_map(|index| waiting.get_mut(*index)?.take()).collect();
+    for chunk in chunks {
         let callable = callable.clone();
         let slots = Arc::clone(slots);
         running.spawn(async move {
             // Closed never: the semaphore lives as long as this handle of it.
             let _slot = slots.acquire().await;
-            let answers = ask_chunk(&callable, asking, &questions).await?;
-            Ok((indices, answers))
+            let answers = ask_chunk(&callable, asking, &chunk).await?;
+            Ok((chunk, answers))
         });
     }
-    while let Some(chunk) = running.join_next().await {
-        let (indices, chunk) =
-            chunk.unwrap_or_else(|cut_off| Err(ProviderFault::Trapped(cut_off.to_string())))?;
-        for (index, answer) in indices.into_iter().zip(chunk) {
+    while let Some(answered) = running.join_next().await {
+        let (chunk, given) =
+            answered.unwrap_or_else(|cut_off| Err(ProviderFault::Trapped(cut_off.to_string())))?;
+        for ((index, _), answer) in chunk.into_iter().zip(given) {
             if let Some(slot) = answers.get_mut(index) {
                 *slot = Some(answer);
             }
@@ -131,14 +128,14 @@ where
 async fn ask_chunk<Q: Question, W: Send + 'static, T>(
     callable: &Callable,
     asking: Asking<Q, W, T>,
-    questions: &[Q],
+    questions: &[(usize, Q)],
 ) -> Result<Vec<T>, ProviderFault> {
     let limit = callable.world.limits.asked_bytes;
     let mut answers = Vec::with_capacity(questions.len());
     let mut wires = Vec::with_capacity(questions.len());
     let mut first = 0;
     let mut filled = 0;
-    for (index, question) in questions.iter().enumerate() {
+    for (index, (_, question)) in questions.iter().enumerate() {
         let wire = question.to_wire();
         let bytes = Q::bytes(&wire);
         if bytes > limit {
@@ -167,7 +164,7 @@ async fn ask_chunk<Q: Question, W: Send + 'static, T>(
 async fn ask<Q: Question, W: Send + 'static, T>(
     callable: &Callable,
     Asking { function, export, read }: Asking<Q, W, T>,
-    questions: &[Q],
+    questions: &[(usize, Q)],
     wires: Vec<Q::Wire>,
 ) -> Result<Vec<T>, ProviderFault> {
     let time = callable.world.limits.planning_time;
@@ -183,7 +180,7 @@ async fn ask<Q: Question, W: Send + 'static, T>(
     if got != asked {
         return Err(ProviderFault::Count { call, asked, got });
     }
-    let read = |((question, wire), answer): ((&Q, &Q::Wire), W)| {
+    let read = |(((_, question), wire), answer): ((&(usize, Q), &Q::Wire), W)| {
         read(answer, question.asked(wire))
             .map_err(|detail| ProviderFault::Malformed { call, detail })
     };

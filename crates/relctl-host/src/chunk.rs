@@ -1,4 +1,4 @@
-//! Cutting subjects into calls.
+//! Cutting what is asked into calls.
 
 use std::collections::BTreeMap;
 
@@ -36,23 +36,41 @@ pub(crate) fn group_of(subject: &Subject, description: &Description) -> Group {
     }
 }
 
-/// Cuts subjects, given by their groups, into chunks of their indices.
-pub(crate) fn chunks(groups: impl IntoIterator<Item = Group>, limits: &Limits) -> Vec<Vec<usize>> {
-    let mut by_group: BTreeMap<Group, Vec<usize>> = BTreeMap::new();
-    for (index, group) in groups.into_iter().enumerate() {
-        by_group.entry(group).or_default().push(index);
+/// What is asked in one call, each with its place among all that is asked.
+pub(crate) type Chunk<Q> = Vec<(usize, Q)>;
+
+/// Cuts questions into chunks by their groups.
+pub(crate) fn chunks<Q>(
+    questions: Vec<Q>,
+    group_of: impl Fn(&Q) -> Group,
+    limits: &Limits,
+) -> Vec<Chunk<Q>> {
+    let mut groups: BTreeMap<Group, Chunk<Q>> = BTreeMap::new();
+    for (index, question) in questions.into_iter().enumerate() {
+        groups.entry(group_of(&question)).or_default().push((index, question));
     }
-    let cut = |(group, indices): (Group, Vec<usize>)| cut(&indices, group.batch, limits);
-    by_group.into_iter().flat_map(cut).collect()
+    let cut = |(group, chunk): (Group, Chunk<Q>)| cut(chunk.into_iter(), group.batch, limits);
+    groups.into_iter().flat_map(cut).collect()
 }
 
-/// Cuts so many things, about which a plugin only computes.
-pub(crate) fn computed_chunks(count: usize, limits: &Limits) -> Vec<Vec<usize>> {
-    cut(&(0..count).collect::<Vec<_>>(), COMPUTED_BATCH, limits)
+/// Cuts questions about which a plugin only computes.
+pub(crate) fn computed_chunks<Q>(questions: Vec<Q>, limits: &Limits) -> Vec<Chunk<Q>> {
+    cut(questions.into_iter().enumerate(), COMPUTED_BATCH, limits)
 }
 
-fn cut(indices: &[usize], batch: usize, limits: &Limits) -> Vec<Vec<usize>> {
-    indices.chunks(batch.clamp(1, limits.subjects)).map(<[usize]>::to_vec).collect()
+fn cut<Q>(
+    mut questions: impl ExactSizeIterator<Item = (usize, Q)>,
+    batch: usize,
+    limits: &Limits,
+) -> Vec<Chunk<Q>> {
+    let batch = batch.clamp(1, limits.subjects);
+    let mut chunks = Vec::with_capacity(questions.len().div_ceil(batch));
+    while questions.len() > 0 {
+        let mut chunk = Vec::with_capacity(batch.min(questions.len()));
+        chunk.extend(questions.by_ref().take(batch));
+        chunks.push(chunk);
+    }
+    chunks
 }
 
 #[cfg(test)]
@@ -63,28 +81,33 @@ mod tests {
         Group { role_and_kind: kind.to_owned(), values: vec![value.to_owned()], batch }
     }
 
+    fn places<Q>(chunks: &[Chunk<Q>]) -> Vec<Vec<usize>> {
+        chunks.iter().map(|chunk| chunk.iter().map(|(index, _)| *index).collect()).collect()
+    }
+
     #[test]
     fn cuts_by_group_and_batch() {
         let limits = Limits { subjects: 3, ..Limits::default() };
-        let groups = [
-            group("b", "1", 2),
-            group("a", "1", 9),
-            group("b", "2", 2),
-            group("b", "1", 2),
-            group("b", "1", 2),
-            group("a", "1", 9),
-            group("a", "1", 9),
-            group("a", "1", 9),
+        let questions = vec![
+            ("b", "1", 2),
+            ("a", "1", 9),
+            ("b", "2", 2),
+            ("b", "1", 2),
+            ("b", "1", 2),
+            ("a", "1", 9),
+            ("a", "1", 9),
+            ("a", "1", 9),
         ];
-        assert_eq!(chunks(groups, &limits), [vec![1, 5, 6], vec![7], vec![0, 3], vec![4], vec![2]]);
+        let chunks = chunks(questions, |(kind, value, batch)| group(kind, value, *batch), &limits);
+        assert_eq!(places(&chunks), [vec![1, 5, 6], vec![7], vec![0, 3], vec![4], vec![2]]);
     }
 
     #[test]
     fn computed_chunks_keep_the_order() {
         let limits = Limits::default();
-        let chunks = computed_chunks(600, &limits);
+        let chunks = computed_chunks((0..600).collect(), &limits);
         assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [250, 250, 100]);
-        assert_eq!(chunks.concat(), (0..600).collect::<Vec<_>>());
-        assert!(computed_chunks(0, &limits).is_empty());
+        assert!(chunks.concat().into_iter().eq((0..600).enumerate()));
+        assert!(computed_chunks(Vec::<()>::new(), &limits).is_empty());
     }
 }

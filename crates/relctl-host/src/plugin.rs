@@ -15,9 +15,10 @@ use tokio::sync::Semaphore;
 use crate::ask::{Asking, Question, ask_all};
 use crate::bindings::types as wire;
 use crate::call::{APPLY, ASSESS, Callable, Function, OBSERVE, POLL, PROBE, Running, VALIDATE};
+use crate::chunk::{self, Chunk};
 use crate::state::State;
 use crate::wire::Malformed;
-use crate::{bindings, chunk, wire as translate};
+use crate::{bindings, wire as translate};
 
 /// A plugin, loaded and configured.
 pub struct Plugin {
@@ -50,9 +51,8 @@ impl Plugin {
         W: Send + 'static,
         T: Send + 'static,
     {
-        let groups = subjects.iter().map(|subject| chunk::group_of(subject, &self.description));
-        let chunks = chunk::chunks(groups, &self.callable.world.limits);
-        self.ask(asking, subjects, chunks).await
+        let group_of = |subject: &Subject| chunk::group_of(subject, &self.description);
+        self.ask(asking, chunk::chunks(subjects, group_of, &self.callable.world.limits)).await
     }
 
     /// Asks what the plugin only computes about.
@@ -66,24 +66,21 @@ impl Plugin {
         W: Send + 'static,
         T: Send + 'static,
     {
-        let chunks = chunk::computed_chunks(questions.len(), &self.callable.world.limits);
-        self.ask(asking, questions, chunks).await
+        self.ask(asking, chunk::computed_chunks(questions, &self.callable.world.limits)).await
     }
 
     async fn ask<Q, W, T>(
         &self,
         asking: Asking<Q, W, T>,
-        questions: Vec<Q>,
-        chunks: Vec<Vec<usize>>,
+        chunks: Vec<Chunk<Q>>,
     ) -> Result<Vec<T>, ProviderError>
     where
         Q: Question,
         W: Send + 'static,
         T: Send + 'static,
     {
-        ask_all(&self.callable, &self.slots, asking, questions, chunks)
-            .await
-            .map_err(|fault| self.error(fault))
+        let answers = ask_all(&self.callable, &self.slots, asking, chunks).await;
+        answers.map_err(|fault| self.error(fault))
     }
 
     fn error(&self, fault: ProviderFault) -> ProviderError {

@@ -31,44 +31,52 @@ impl<N: Ord + Clone> Graph<N> {
 
     /// Nodes in waves: each needs only nodes of earlier waves. Sorted within a wave.
     pub fn waves(&self) -> Result<Vec<Vec<N>>, Cycle<N>> {
-        let mut waiting: BTreeMap<&N, usize> = BTreeMap::new();
-        let mut dependants: BTreeMap<&N, Vec<&N>> = BTreeMap::new();
-        for (node, needs) in &self.needs {
-            let known: Vec<&N> = needs.iter().filter(|n| self.needs.contains_key(*n)).collect();
-            waiting.insert(node, known.len());
-            for need in known {
-                dependants.entry(need).or_default().push(node);
+        let nodes: Vec<&N> = self.needs.keys().collect();
+        if self.needs.values().all(BTreeSet::is_empty) {
+            let all = nodes.into_iter().cloned().collect();
+            return Ok(if self.needs.is_empty() { Vec::new() } else { vec![all] });
+        }
+        // Nodes by their place among all: what waits for how many, and who waits for it.
+        let mut waiting: Vec<usize> = vec![0; nodes.len()];
+        let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+        for (at, (needs, count)) in self.needs.values().zip(&mut waiting).enumerate() {
+            for need in needs.iter().filter_map(|need| nodes.binary_search(&need).ok()) {
+                *count += 1;
+                if let Some(dependants) = dependants.get_mut(need) {
+                    dependants.push(at);
+                }
             }
         }
-        let mut wave: Vec<&N> =
-            waiting.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
+        let free = |(at, count): (usize, &usize)| (*count == 0).then_some(at);
+        let mut wave: Vec<usize> = waiting.iter().enumerate().filter_map(free).collect();
         let mut waves = Vec::new();
         let mut placed = 0;
         while !wave.is_empty() {
             placed += wave.len();
             let mut next = Vec::new();
-            for node in &wave {
-                for dependant in dependants.get(node).into_iter().flatten() {
-                    if let Some(count) = waiting.get_mut(dependant) {
-                        *count -= 1;
-                        if *count == 0 {
-                            next.push(*dependant);
-                        }
+            for dependant in wave.iter().filter_map(|at| dependants.get(*at)).flatten() {
+                if let Some(count) = waiting.get_mut(*dependant) {
+                    *count -= 1;
+                    if *count == 0 {
+                        next.push(*dependant);
                     }
                 }
             }
-            next.sort();
-            waves.push(wave.into_iter().cloned().collect());
+            next.sort_unstable();
+            waves.push(wave.iter().filter_map(|at| nodes.get(*at)).map(|n| (*n).clone()).collect());
             wave = next;
         }
-        if placed == self.needs.len() { Ok(waves) } else { Err(self.cycle(&waiting)) }
+        if placed == nodes.len() { Ok(waves) } else { Err(self.cycle(&nodes, &waiting)) }
     }
 
     /// Follows unmet needs from any stuck node until one comes up again.
-    fn cycle(&self, waiting: &BTreeMap<&N, usize>) -> Cycle<N> {
-        let stuck = |node: &&N| waiting.get(*node).is_some_and(|count| *count > 0);
+    fn cycle(&self, nodes: &[&N], waiting: &[usize]) -> Cycle<N> {
+        let stuck = |node: &&N| {
+            let at = nodes.binary_search(node).ok();
+            at.and_then(|at| waiting.get(at)).is_some_and(|count| *count > 0)
+        };
         let mut path: Vec<&N> = Vec::new();
-        let mut at = waiting.keys().copied().find(|node| stuck(node));
+        let mut at = nodes.iter().copied().find(stuck);
         while let Some(node) = at {
             if let Some(start) = path.iter().position(|seen| *seen == node) {
                 let mut cycle: Vec<N> = path.iter().skip(start).map(|n| (*n).clone()).collect();

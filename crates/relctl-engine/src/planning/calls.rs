@@ -18,6 +18,11 @@ pub(crate) async fn by_plugin<T, R, F>(
 where
     F: Future<Output = Result<Vec<R>, ProviderError>>,
 {
+    let Some((first, _)) = items.first() else { return Ok(Vec::new()) };
+    if items.iter().all(|(plugin, _)| plugin == first) {
+        let provider = provider(context, first)?;
+        return Ok(call(provider, items.into_iter().map(|(_, item)| item).collect()).await?);
+    }
     let mut placed: Vec<Option<R>> = items.iter().map(|_| None).collect();
     let mut batches: BTreeMap<Instance, (Vec<usize>, Vec<T>)> = BTreeMap::new();
     for (place, (plugin, item)) in items.into_iter().enumerate() {
@@ -28,10 +33,7 @@ where
     let mut calls = Vec::with_capacity(batches.len());
     let mut places = Vec::with_capacity(batches.len());
     for (plugin, (its_places, batch)) in batches {
-        let Some(provider) = context.providers.get(&plugin) else {
-            return Err(EngineError::NoPlugin(plugin));
-        };
-        calls.push(call(Arc::clone(provider), batch));
+        calls.push(call(provider(context, &plugin)?, batch));
         places.push(its_places);
     }
     for (places, answers) in places.into_iter().zip(try_join_all(calls).await?) {
@@ -42,4 +44,9 @@ where
         }
     }
     Ok(placed.into_iter().flatten().collect())
+}
+
+fn provider(context: Context<'_>, plugin: &Instance) -> Result<Arc<dyn Provider>, EngineError> {
+    let provider = context.providers.get(plugin).map(Arc::clone);
+    provider.ok_or_else(|| EngineError::NoPlugin(plugin.clone()))
 }

@@ -358,10 +358,11 @@ impl<'a> Pipeline<'a> {
 
     /// Has the drafts assessed and finishes them.
     async fn assess(&mut self, drafts: Vec<(usize, Box<Step>)>) -> Result<(), EngineError> {
-        let changes = drafts.iter().filter_map(|(index, step)| {
+        let mut changes = Vec::with_capacity(drafts.len());
+        changes.extend(drafts.iter().filter_map(|(index, step)| {
             Some((step.plugin.clone(), change(self.items.get(*index)?, step)))
-        });
-        let answers = assess_all(self.context, changes.collect()).await?;
+        }));
+        let answers = assess_all(self.context, changes).await?;
         let seals = self.context.ledger.is_encrypted();
         let mut unanswered = Vec::new();
         for ((index, step), answer) in drafts.into_iter().zip(answers) {

@@ -3,7 +3,6 @@
 //! Each object is sorted where it ends, in the place where it was written: nothing is allocated for
 //! it, since a plan of a large release has hundreds of thousands.
 
-use std::cmp::Ordering;
 use std::fmt::{self, Display, Write as _};
 
 use serde::ser::{self, Error as _, Serialize};
@@ -14,14 +13,19 @@ use serde_json::Error;
 pub(super) struct Writer {
     out: Vec<u8>,
     entries: Vec<Entry>,
+    /// Whether the bytes of the string that was written last compare as its UTF-16 code units do.
+    is_plain: bool,
 }
 
 /// Where an entry of an open object stands, without the comma before it.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Entry {
     start: usize,
     key_end: usize,
     end: usize,
+    is_plain: bool,
+    /// The key's first eight bytes: most keys of one object differ there.
+    begins: u64,
 }
 
 /// Up to here every integer is a double, and is written in the same way.
@@ -38,7 +42,8 @@ impl Writer {
 
     /// As it is shown, escaped, without quotes.
     fn shown(&mut self, value: impl Display) -> Result<(), Error> {
-        write!(Escaping(&mut self.out), "{value}").map_err(Error::custom)
+        self.is_plain = true;
+        write!(Escaping(self), "{value}").map_err(Error::custom)
     }
 
     /// As ECMAScript writes it; JSON has no infinities.
@@ -52,7 +57,7 @@ impl Writer {
 
     fn string(&mut self, text: &str) {
         self.out.push(b'"');
-        escape(&mut self.out, text);
+        self.is_plain = escape(&mut self.out, text);
         self.out.push(b'"');
     }
 
@@ -64,7 +69,14 @@ impl Writer {
         let start = self.out.len();
         key.serialize(&mut *self)?;
         self.quote(start)?;
-        self.entries.push(Entry { start, key_end: self.out.len(), end: 0 });
+        let written = self.out.get(start..).unwrap_or_default();
+        self.entries.push(Entry {
+            start,
+            key_end: self.out.len(),
+            end: 0,
+            is_plain: self.is_plain,
+            begins: first_eight(inner(written)),
+        });
         self.out.push(b':');
         Ok(())
     }
@@ -114,8 +126,14 @@ impl Writer {
 fn sort(out: &mut Vec<u8>, entries: &mut [Entry]) {
     let Some(start) = entries.first().map(|entry| entry.start) else { return };
     let key = |entry: &Entry| out.get(entry.start..entry.key_end).unwrap_or_default();
-    let compare = if entries.iter().all(|entry| is_plain(key(entry))) { bytes } else { code_units };
-    let compare = |a: &Entry, b: &Entry| compare(key(a), key(b));
+    let all_plain = entries.iter().all(|entry| entry.is_plain);
+    let compare = |a: &Entry, b: &Entry| {
+        if all_plain {
+            a.begins.cmp(&b.begins).then_with(|| inner(key(a)).cmp(inner(key(b))))
+        } else {
+            code_units(key(a)).cmp(&code_units(key(b)))
+        }
+    };
     if entries.is_sorted_by(|a, b| compare(a, b).is_le()) {
         return;
     }
@@ -131,17 +149,9 @@ fn sort(out: &mut Vec<u8>, entries: &mut [Entry]) {
     }
 }
 
-/// Compares two keys, written as JSON strings, by their UTF-16 code units.
-fn code_units(a: &[u8], b: &[u8]) -> Ordering {
-    let units = |key: &[u8]| -> Vec<u16> {
-        serde_json::from_slice::<String>(key).unwrap_or_default().encode_utf16().collect()
-    };
-    units(a).cmp(&units(b))
-}
-
-/// As [`code_units`], of keys that are [plain](is_plain).
-fn bytes(a: &[u8], b: &[u8]) -> Ordering {
-    inner(a).cmp(inner(b))
+/// A key, written as a JSON string, as its UTF-16 code units.
+fn code_units(key: &[u8]) -> Vec<u16> {
+    serde_json::from_slice::<String>(key).unwrap_or_default().encode_utf16().collect()
 }
 
 /// What stands between the quotes.
@@ -149,18 +159,37 @@ fn inner(key: &[u8]) -> &[u8] {
     key.get(1..key.len().saturating_sub(1)).unwrap_or_default()
 }
 
-/// Whether the bytes of a key, written as a JSON string, compare as its code units do.
-fn is_plain(key: &[u8]) -> bool {
-    key.iter().all(|byte| byte.is_ascii() && *byte != b'\\')
+/// The first eight bytes, as a number that compares as they do; zero stands for what is not there.
+fn first_eight(bytes: &[u8]) -> u64 {
+    let first = bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut first = [0; 8];
+        first.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        first
+    });
+    u64::from_be_bytes(first)
 }
 
-/// RFC 8785, section 3.2.2.2: what has a short form gets it, other controls four digits.
-fn escape(out: &mut Vec<u8>, text: &str) {
+/// Whether a byte of a string is written as it is, and compares as its character does.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..0x80) && !must_escape(byte)
+}
+
+fn must_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..0x20)
+}
+
+/// RFC 8785, section 3.2.2.2: what has a short form gets it, other controls four digits. Says whether
+/// all of it is plain.
+fn escape(out: &mut Vec<u8>, text: &str) -> bool {
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+    if rest.iter().copied().all(is_plain) {
+        out.extend_from_slice(rest);
+        return true;
+    }
+    while let Some(at) = rest.iter().position(|byte| must_escape(*byte)) {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
-        let Some((&byte, after)) = special.split_first() else { return };
+        let Some((&byte, after)) = special.split_first() else { break };
         rest = after;
         let short = match byte {
             b'"' | b'\\' => byte,
@@ -178,14 +207,15 @@ fn escape(out: &mut Vec<u8>, text: &str) {
         out.extend([b'\\', short]);
     }
     out.extend_from_slice(rest);
+    false
 }
 
 /// What writes an escaped string piece by piece.
-struct Escaping<'a>(&'a mut Vec<u8>);
+struct Escaping<'a>(&'a mut Writer);
 
 impl fmt::Write for Escaping<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        escape(self.0, text);
+        self.0.is_plain &= escape(&mut self.0.out, text);
         Ok(())
     }
 }
