@@ -7,7 +7,7 @@ use crate::bindings::Guest;
 use crate::bindings::relctl::provider::types as wire;
 use crate::{
     Assessment, Change, Description, Diagnostic, Document, Failure, Host as _, Imports, Level, Map,
-    Plugin, Pointer, Progress, Step, Subject, Undo, Value, Verdict,
+    Plugin, Pointer, Progress, Step, Subject, Undo, Verdict,
 };
 
 /// Exports a [`Plugin`].
@@ -138,10 +138,11 @@ fn read_step(step: wire::Step) -> Result<Step, String> {
     })
 }
 
-fn write_document(document: Document) -> wire::Document {
+fn write_document(Document { value, unknown }: Document) -> wire::Document {
     wire::Document {
-        json: Value::Object(document.value).to_string(),
-        unknown: document.unknown.iter().map(ToString::to_string).collect(),
+        // Writing to a string, with text keys only, cannot fail.
+        json: serde_json::to_string(&value).unwrap_or_default(),
+        unknown: unknown.into_iter().map(|pointer| pointer.to_string()).collect(),
     }
 }
 
