@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use relctl_plan::{
     Address, Assessment, Binding, Diagnostic, Document, Failure, Graph, Kind, Map, Recorded,
     Reference, Role, RunPolicy, Step, TemplateError, Verb,
@@ -16,6 +17,11 @@ use super::calls::by_plugin;
 use super::decide::{Decision, bind_after, change, decide_action, decide_resource, finish};
 use super::goal::Goal;
 use crate::{Change, Context, EngineError, ObjectError, Subject};
+
+/// From so many objects on it pays to decide on every core.
+const WORTH_EVERY_CORE: usize = 500;
+
+type Decided = Result<Decision, Vec<Diagnostic>>;
 
 /// A goal on its way to a decision.
 pub(crate) struct Item<'a> {
@@ -333,19 +339,28 @@ impl<'a> Pipeline<'a> {
         self.canonicalise(wave).await?;
         self.stop_on_errors()?;
         self.observe(wave).await?;
-        let mut drafts: Vec<(usize, Box<Step>)> = Vec::new();
-        for &index in wave {
-            let Some(item) = self.items.get(index) else { continue };
+        let decide = |index: &usize| {
+            let item = self.items.get(*index)?;
             let decided = match item.goal.address.role() {
                 Role::Resource => decide_resource(self, item),
                 Role::Action => decide_action(self, item, needed),
                 Role::Check => Ok(Decision::check(item)),
-                Role::Lookup => continue,
+                Role::Lookup => return None,
             };
+            Some((*index, decided))
+        };
+        let decided: Vec<Option<(usize, Decided)>> = if wave.len() < WORTH_EVERY_CORE {
+            wave.iter().map(decide).collect()
+        } else {
+            wave.par_iter().map(decide).collect()
+        };
+        let mut drafts: Vec<(usize, Box<Step>)> = Vec::new();
+        for (index, decided) in decided.into_iter().flatten() {
             match decided {
                 Ok(Decision::Drafted(draft)) => drafts.push((index, draft)),
                 Ok(decision) => self.settle(index, decision),
                 Err(diagnostics) => {
+                    let Some(item) = self.items.get(index) else { continue };
                     let address = item.goal.address.clone();
                     for diagnostic in diagnostics {
                         self.refuse(&address, diagnostic);
