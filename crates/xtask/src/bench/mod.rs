@@ -12,7 +12,7 @@ use clap::Args;
 
 use self::measure::Sample;
 use self::table::Row;
-use self::tools::{Relctl, Terraform, Tool};
+use self::tools::{Form, Relctl, Terraform, Tool};
 use crate::demo::copy_folder;
 use crate::workspace::Workspace;
 use crate::{build, shell};
@@ -44,7 +44,8 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     }
     let folder = tempfile::Builder::new().prefix("relctl-bench-").tempdir()?;
     let relctl = Relctl { binary: workspace.binary(), home: folder.path().join("home") };
-    let terraform = shell::which("terraform").map(|binary| Terraform { binary });
+    let terraform = shell::which("terraform")
+        .map(|binary| Form::ALL.map(|form| Terraform { binary: binary.clone(), form }));
     if terraform.is_none() {
         eprintln!("skipped: terraform is not on PATH, so relctl is measured alone");
     }
@@ -54,9 +55,9 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     for &size in args.sizes.iter().chain(&args.alone) {
         let ours = measure(&relctl, &work, size, args.runs)?;
         let theirs = match &terraform {
-            Some(terraform) if args.sizes.contains(&size) => {
+            Some([blocks, count]) if args.sizes.contains(&size) => {
                 let runs = if size > 1000 { 1 } else { args.runs };
-                Some(measure(terraform, &work, size, runs)?)
+                Some([measure(blocks, &work, size, runs)?, measure(count, &work, size, runs)?])
             }
             _ => None,
         };
@@ -64,7 +65,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     }
     let example = example(workspace, &relctl, &folder.path().join("example"), args.runs)?;
 
-    let terraform = terraform.as_ref().map(Terraform::version).transpose()?;
+    let terraform = terraform.map(|[blocks, _]| blocks.version()).transpose()?;
     let report = table::report(&rows, &example, terraform.as_deref());
     println!("{report}");
     if args.write { table::write(workspace, &report) } else { Ok(()) }

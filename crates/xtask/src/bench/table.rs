@@ -17,16 +17,17 @@ pub(crate) struct Row {
     size: usize,
     operation: &'static str,
     ours: Sample,
-    theirs: Option<Sample>,
+    /// Terraform's, written in blocks and with `count`.
+    theirs: Option<[Sample; 2]>,
 }
 
 impl Row {
-    pub(crate) fn of(size: usize, ours: &Measured, theirs: Option<&Measured>) -> [Self; 3] {
+    pub(crate) fn of(size: usize, ours: &Measured, theirs: Option<&[Measured; 2]>) -> [Self; 3] {
         let row = |operation, pick: fn(&Measured) -> Sample| Self {
             size,
             operation,
             ours: pick(ours),
-            theirs: theirs.map(pick),
+            theirs: theirs.map(|theirs| theirs.each_ref().map(pick)),
         };
         [
             row("plan, no changes", |measured| measured.unchanged),
@@ -36,17 +37,20 @@ impl Row {
     }
 
     fn markdown(&self) -> String {
-        let (wall, ratio, memory) = self.theirs.map_or_else(Default::default, |theirs| {
-            let ratio = theirs.wall.as_secs_f64() / self.ours.wall.as_secs_f64();
-            (seconds(theirs.wall), format!("{ratio:.0} ×"), mebibytes(theirs.memory))
-        });
-        format!(
-            "| {} | {} | {} | {wall} | {ratio} | {} | {memory} |",
+        let mut cells = vec![
             thousands(self.size),
-            self.operation,
+            self.operation.to_owned(),
             seconds(self.ours.wall),
             mebibytes(self.ours.memory),
-        )
+        ];
+        match self.theirs {
+            Some(theirs) => cells.extend(theirs.into_iter().flat_map(|theirs| {
+                let ratio = theirs.wall.as_secs_f64() / self.ours.wall.as_secs_f64();
+                [seconds(theirs.wall), mebibytes(theirs.memory), format!("{ratio:.0} ×")]
+            })),
+            None => cells.extend(std::iter::repeat_n(String::new(), 6)),
+        }
+        format!("| {} |", cells.join(" | "))
     }
 }
 
@@ -55,9 +59,10 @@ pub(crate) fn report(rows: &[Row], example: &Example, terraform: Option<&str>) -
     let mut lines = vec![
         format!("Measured on {}, against {}.", machine(), terraform.unwrap_or("nothing else")),
         String::new(),
-        "| objects | operation | relctl | terraform | times as fast | relctl memory | terraform memory |"
+        "| objects | operation | relctl | memory | terraform, blocks | memory | times as fast | \
+         terraform, `count` | memory | times as fast |"
             .to_owned(),
-        "|---:|---|---:|---:|---:|---:|---:|".to_owned(),
+        "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|".to_owned(),
     ];
     lines.extend(rows.iter().map(Row::markdown));
     let load = example.load.wall.saturating_sub(example.start);
@@ -138,11 +143,11 @@ mod tests {
         };
         let mut row =
             Row { size: 1000, operation: "apply all", ours: sample(50, 40), theirs: None };
-        assert_eq!(row.markdown(), "| 1,000 | apply all | 50 ms |  |  | 40 MiB |  |");
-        row.theirs = Some(sample(11_000, 137));
+        assert_eq!(row.markdown(), "| 1,000 | apply all | 50 ms | 40 MiB |  |  |  |  |  |  |");
+        row.theirs = Some([sample(11_000, 137), sample(900, 120)]);
         assert_eq!(
             row.markdown(),
-            "| 1,000 | apply all | 50 ms | 11.0 s | 220 × | 40 MiB | 137 MiB |"
+            "| 1,000 | apply all | 50 ms | 40 MiB | 11.0 s | 137 MiB | 220 × | 900 ms | 120 MiB | 18 × |"
         );
     }
 }

@@ -67,8 +67,23 @@ impl Tool for Relctl {
     }
 }
 
+/// The two ways to write N of something in Terraform. It plans the first faster and applies the second
+/// faster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// N blocks, as a release file has them.
+    Blocks,
+    /// One block with `count = N`.
+    Count,
+}
+
+impl Form {
+    pub(crate) const ALL: [Self; 2] = [Self::Blocks, Self::Count];
+}
+
 pub(crate) struct Terraform {
     pub(crate) binary: PathBuf,
+    pub(crate) form: Form,
 }
 
 impl Terraform {
@@ -89,16 +104,30 @@ impl Terraform {
 
 impl Tool for Terraform {
     fn name(&self) -> &'static str {
-        "terraform"
+        match self.form {
+            Form::Blocks => "terraform, blocks",
+            Form::Count => "terraform, count",
+        }
     }
 
     fn write(&self, folder: &Path, size: usize, text: &str) -> Result<()> {
         let mut file = String::new();
-        for n in 0..size {
+        let mut block = |name: &str, count: &str, input: &str| {
             write!(
                 file,
-                "resource \"terraform_data\" \"v{n}\" {{\n  input = \"{text} {n}\"\n}}\n\n"
-            )?;
+                "resource \"terraform_data\" \"{name}\" {{\n{count}  input = \"{input}\"\n}}\n\n"
+            )
+        };
+        match self.form {
+            Form::Blocks => {
+                for n in 0..size {
+                    block(&format!("v{n}"), "", &format!("{text} {n}"))?;
+                }
+            }
+            Form::Count => {
+                let count = format!("  count = {size}\n");
+                block("v", &count, &format!("{text} ${{count.index}}"))?;
+            }
         }
         write(&folder.join("main.tf"), &file)
     }
