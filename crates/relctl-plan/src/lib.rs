@@ -15,6 +15,7 @@ mod diff;
 mod document;
 mod event;
 mod expression;
+mod fields;
 mod graph;
 mod journal;
 mod kind;
@@ -33,6 +34,7 @@ pub use event::Event;
 pub use expression::{
     Constant, ExpressionError, FILTERS, NoValue, Substituted, escape, escape_value, substitute,
 };
+pub use fields::Fields;
 pub use graph::{Cycle, Graph};
 pub use journal::{JournalError, JournalEvent, JournalLine, chain};
 pub use kind::{
@@ -59,9 +61,6 @@ pub use template::{Binding, Reference, Template, TemplateError};
 
 /// A JSON value. Map keys are sorted, so that iteration is the same everywhere.
 pub type Value = serde_json::Value;
-
-/// Something for each of some fields, sorted. Most objects have few: a tree would be mostly empty.
-pub type Fields<V> = litemap::LiteMap<Path, V>;
 
 /// A JSON object.
 pub type Map = serde_json::Map<String, Value>;

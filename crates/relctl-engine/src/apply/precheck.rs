@@ -149,7 +149,7 @@ fn compare(
         return;
     }
     let Some(observed) = observed else { return };
-    for (path, planned) in &expects.fields {
+    for (path, planned) in expects.fields.iter() {
         let current = value_at(observed, path).unwrap_or(&Value::Null);
         if !same_value(current, planned) {
             refusals.push(Refusal::Changed {
