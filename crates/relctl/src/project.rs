@@ -56,7 +56,7 @@ pub(crate) fn load_for(
 
 fn load_options(session: &Session, environment: Option<String>) -> LoadOptions {
     let file = session.global.file.clone();
-    memory::expect(file.as_deref().unwrap_or(RELEASE_FILE.as_ref()));
+    memory::expect_file(file.as_deref().unwrap_or(RELEASE_FILE.as_ref()));
     LoadOptions {
         dir: ".".into(),
         file,
