@@ -15,6 +15,9 @@ use crate::tree::{Content, Node, Table};
 /// The largest file that `file()` and `json()` read: what a plugin call may carry is 4 MiB.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
+/// How many levels `json()` may give: with the plan around them, a reader of JSON takes 128 in all.
+const DEEPEST: usize = 64;
+
 /// The values of constants.
 pub(crate) struct Constants {
     /// The folder that `file()` and `json()` read from, canonical.
@@ -57,11 +60,12 @@ impl Constants {
                     message: format!("`{file}` is not JSON: {error}"),
                     hint: None,
                 })?;
-                refuse_large_integers(file, &value)?;
-                descend(&value, attribute).cloned().ok_or_else(|| NoValue {
+                let part = descend(&value, attribute).ok_or_else(|| NoValue {
                     message: format!("`{file}` has no `{attribute}`"),
                     hint: None,
-                })
+                })?;
+                refuse_unfit(file, part, DEEPEST)?;
+                Ok(part.clone())
             }
         }
     }
@@ -155,7 +159,14 @@ fn descend<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
     path.segments().try_fold(value, |value, segment| value.as_object()?.get(segment))
 }
 
-fn refuse_large_integers(file: &str, value: &Value) -> Result<(), NoValue> {
+/// Refuses integers that do not survive canonical JSON, and what is nested more deeply.
+fn refuse_unfit(file: &str, value: &Value, levels: usize) -> Result<(), NoValue> {
+    let Some(below) = levels.checked_sub(1) else {
+        return Err(NoValue {
+            message: format!("`{file}` is nested more than {DEEPEST} levels deep"),
+            hint: Some(format!("use a part of it, or its text: `file('{file}')`")),
+        });
+    };
     match value {
         Value::Number(number) => {
             let survives = number.as_i64().map_or(!number.is_u64(), |integer| {
@@ -169,8 +180,8 @@ fn refuse_large_integers(file: &str, value: &Value) -> Result<(), NoValue> {
                 hint: Some("write it as a string there".to_owned()),
             })
         }
-        Value::Array(items) => items.iter().try_for_each(|v| refuse_large_integers(file, v)),
-        Value::Object(map) => map.values().try_for_each(|v| refuse_large_integers(file, v)),
+        Value::Array(items) => items.iter().try_for_each(|v| refuse_unfit(file, v, below)),
+        Value::Object(map) => map.values().try_for_each(|v| refuse_unfit(file, v, below)),
         _ => Ok(()),
     }
 }

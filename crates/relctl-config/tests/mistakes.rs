@@ -112,9 +112,12 @@ fn files() {
     let text = format!(
         "{HEAD}[check.http.a]\nplugin='world'\nurl = '${{file(\"../secret\")}}${{file(\"/etc/passwd\")}}'\n\
          [check.http.b]\nplugin='world'\nurl = '${{file(\"link\")}} ${{file(\"none\")}} ${{file(\"folder\")}}'\n\
-         [check.http.c]\nplugin='world'\nurl = \"${{json('bad.json')}} ${{json('big.json')}} ${{json('ok.json').b}}\"\n"
+         [check.http.c]\nplugin='world'\nurl = \"${{json('bad.json')}} ${{json('big.json')}} ${{json('ok.json').b}}\"\n\
+         [check.http.d]\nplugin='world'\nurl = \"${{json('deep.json')}}\"\n"
     );
+    let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
     let files = [
+        ("release/deep.json", deep.as_str()),
         ("release/release.toml", text.as_str()),
         ("release/folder/x", ""),
         ("release/bad.json", "{"),

@@ -130,7 +130,7 @@ pub(crate) fn read_document(
             .map_err(|error| format!("a document that is not a JSON object: {error}"))?,
     };
     for inner in value.values() {
-        check_numbers(inner)?;
+        check_value(inner, DEEPEST)?;
     }
     if document.unknown.is_empty() {
         return Ok(Document::known(value));
@@ -262,8 +262,15 @@ fn read_path(pointer: &str) -> Result<Path, Malformed> {
     Path::from_pointer(pointer).map_err(|_| format!("`{pointer}`, which is no JSON pointer"))
 }
 
-/// Refuses integers that do not survive canonical JSON.
-fn check_numbers(value: &Value) -> Result<(), Malformed> {
+/// How many levels below its fields a document may have: with the plan around it, it must still be
+/// readable, and readers of JSON stop at 128.
+const DEEPEST: usize = 100;
+
+/// Refuses integers that do not survive canonical JSON, and what is nested too deeply to be read again.
+fn check_value(value: &Value, levels: usize) -> Result<(), Malformed> {
+    let Some(below) = levels.checked_sub(1) else {
+        return Err(format!("a document that is nested more than {DEEPEST} levels deep"));
+    };
     match value {
         Value::Number(number) => {
             let fits = match (number.as_i64(), number.as_u64()) {
@@ -273,8 +280,8 @@ fn check_numbers(value: &Value) -> Result<(), Malformed> {
             };
             if fits { Ok(()) } else { Err(format!("the integer {number}, beyond 2^53 - 1")) }
         }
-        Value::Array(items) => items.iter().try_for_each(check_numbers),
-        Value::Object(map) => map.values().try_for_each(check_numbers),
+        Value::Array(items) => items.iter().try_for_each(|item| check_value(item, below)),
+        Value::Object(map) => map.values().try_for_each(|inner| check_value(inner, below)),
         Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
     }
 }
@@ -327,5 +334,15 @@ mod tests {
         let answer = crossed.prior.clone().unwrap();
         let read = read_known(answer, Asked::of(&asked, &crossed));
         assert_eq!(read, Err("the integer 9007199254740992, beyond 2^53 - 1".to_owned()));
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_refused() {
+        let nested = |levels: usize| {
+            known(&format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels)))
+        };
+        assert!(read_known(nested(100), Asked::default()).is_ok());
+        let refused = read_known(nested(101), Asked::default());
+        assert_eq!(refused, Err("a document that is nested more than 100 levels deep".to_owned()));
     }
 }
