@@ -180,9 +180,9 @@ async fn ask<Q: Question, W: Send + 'static, T>(
     if got != asked {
         return Err(ProviderFault::Count { call, asked, got });
     }
-    let read = |(((_, question), wire), answer): ((&(usize, Q), &Q::Wire), W)| {
+    let read_one = |(((_, question), wire), answer): ((&(usize, Q), &Q::Wire), W)| {
         read(answer, question.asked(wire))
             .map_err(|detail| ProviderFault::Malformed { call, detail })
     };
-    questions.iter().zip(wires.iter()).zip(answers).map(read).collect()
+    questions.iter().zip(wires.iter()).zip(answers).map(read_one).collect()
 }

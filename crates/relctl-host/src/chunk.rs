@@ -36,7 +36,8 @@ pub(crate) fn group_of(subject: &Subject, description: &Description) -> Group {
     }
 }
 
-/// What is asked in one call, each with its place among all that is asked.
+/// What is asked together, in one call unless its documents are too large for one: each with its place
+/// among all that is asked.
 pub(crate) type Chunk<Q> = Vec<(usize, Q)>;
 
 /// Cuts questions into chunks by their groups.

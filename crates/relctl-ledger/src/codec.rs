@@ -9,9 +9,7 @@
 use std::io::Read;
 
 use relctl_engine::LedgerError;
-use relctl_plan::{
-    Digest, Entry, Map, PLAN_FORMAT, Plan, Snapshot, Value, canonical_json, digest_of,
-};
+use relctl_plan::{Digest, Map, Value, canonical_json, digest_of};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -30,54 +28,27 @@ pub(crate) fn encode<T: Serialize>(value: &T, place: &str) -> Result<Vec<u8>, Le
     canonical_json(value).map_err(|e| damaged(place, format_args!("it is not JSON: {e}")))
 }
 
-/// A document that says which format it has.
-pub(crate) trait Formatted: DeserializeOwned {
-    /// The newest format that this version reads.
-    const NEWEST: u32;
-
-    fn format(&self) -> u32;
-}
-
-impl Formatted for Entry {
-    const NEWEST: u32 = Self::FORMAT;
-
-    fn format(&self) -> u32 {
-        self.format
-    }
-}
-
-impl Formatted for Snapshot {
-    const NEWEST: u32 = Self::FORMAT;
-
-    fn format(&self) -> u32 {
-        self.format
-    }
-}
-
-impl Formatted for Plan {
-    const NEWEST: u32 = PLAN_FORMAT;
-
-    fn format(&self) -> u32 {
-        self.format
-    }
-}
-
 /// A document of which only the format is looked at.
 #[derive(Deserialize)]
 struct OfFormat {
     format: Option<Value>,
 }
 
-/// Reads a document of a format that this version knows.
-pub(crate) fn decode<T: Formatted>(bytes: &[u8], place: &str) -> Result<T, LedgerError> {
+/// Reads a document of a format that this version knows: up to `newest`. `format` tells which one it
+/// says it has.
+pub(crate) fn decode<T: DeserializeOwned>(
+    bytes: &[u8],
+    newest: u32,
+    format: impl Fn(&T) -> u32,
+    place: &str,
+) -> Result<T, LedgerError> {
     let why = match serde_json::from_slice::<T>(bytes) {
-        Ok(document) if (1..=T::NEWEST).contains(&document.format()) => return Ok(document),
-        Ok(_) => "its format is unknown".to_owned(),
-        Err(error) => error.to_string(),
+        Ok(document) if (1..=newest).contains(&format(&document)) => return Ok(document),
+        read => read.err().map(|error| error.to_string()).unwrap_or_default(),
     };
     // A newer one may look like none: that is to be said first.
     let OfFormat { format } = parse(bytes, place)?;
-    check_format(format.as_ref(), T::NEWEST, place)?;
+    check_format(format.as_ref(), newest, place)?;
     Err(damaged(place, format_args!("it is not what it should be: {why}")))
 }
 
@@ -129,16 +100,11 @@ pub(crate) fn unpack(bytes: &[u8], place: &str) -> Result<Vec<u8>, LedgerError> 
         return Err(cut());
     }
     // Older versions did not write how long it gets.
-    let length = zstd::decompressed_size(frame).filter(|length| *length <= MAX_UNPACKED);
-    let json = match length.and_then(|length| usize::try_from(length).ok()) {
-        Some(length) => zstd::bulk::decompress(frame, length),
-        None => zstd::Decoder::new(frame).and_then(|decoder| {
-            let mut json = Vec::new();
-            decoder.take(MAX_UNPACKED + 1).read_to_end(&mut json)?;
-            Ok(json)
-        }),
-    };
-    let json = json.map_err(|e| damaged(place, format_args!("it is not zstd: {e}")))?;
+    let length = zstd::decompressed_size(frame).unwrap_or_default().min(MAX_UNPACKED);
+    let mut json = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    zstd::Decoder::new(frame)
+        .and_then(|decoder| decoder.take(MAX_UNPACKED + 1).read_to_end(&mut json))
+        .map_err(|e| damaged(place, format_args!("it is not zstd: {e}")))?;
     if json.len() as u64 > MAX_UNPACKED {
         return Err(damaged(place, format_args!("it unpacks to more than {MAX_UNPACKED} bytes")));
     }

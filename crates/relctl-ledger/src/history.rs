@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Object, Version};
 use crate::cell::{create, replace};
-use crate::codec::{Formatted, check_digest, decode, encode, pack, unpack};
+use crate::codec::{check_digest, decode, encode, pack, unpack};
 use crate::error::{damaged, missing, refused};
 use crate::store::{LedgerStore, entry_path};
 
@@ -141,7 +141,7 @@ impl<'a> Chain<'a> {
         };
         let place = self.backend.locate(&path);
         check_digest(&bytes, &digest, &place)?;
-        let entry: Entry = decode(&bytes, &place)?;
+        let entry = decode(&bytes, Entry::FORMAT, |entry: &Entry| entry.format, &place)?;
         self.next = check_link(&entry, serial, &self.lineage, &place)?;
         Ok(Some(Row { digest, entry }))
     }
@@ -185,26 +185,10 @@ impl Page {
     const FORMAT: u32 = 1;
 }
 
-impl Formatted for Page {
-    const NEWEST: u32 = Self::FORMAT;
-
-    fn format(&self) -> u32 {
-        self.format
-    }
-}
-
-/// An entry as it is written: it may have fields that this version does not know.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Written(Value);
-
-impl Formatted for Written {
-    const NEWEST: u32 = Entry::FORMAT;
-
-    fn format(&self) -> u32 {
-        let format = self.0.get("format").and_then(Value::as_u64);
-        format.and_then(|format| format.try_into().ok()).unwrap_or_default()
-    }
+/// The format that an entry says it has; 0 where it says none.
+fn format_of(entry: &Value) -> u32 {
+    let format = entry.get("format").and_then(Value::as_u64);
+    format.and_then(|format| format.try_into().ok()).unwrap_or_default()
 }
 
 pub(crate) fn page_number(serial: u64) -> u64 {
@@ -223,7 +207,7 @@ pub(crate) async fn read_page(
     let path = page_path(number);
     let Some(Object { bytes, version }) = backend.get(&path).await? else { return Ok(None) };
     let place = backend.locate(&path);
-    let read = || decode(&unpack(&bytes, &place)?, &place);
+    let read = || decode(&unpack(&bytes, &place)?, Page::FORMAT, |page: &Page| page.format, &place);
     let page = read().map_err(|error| LedgerError {
         hint: Some("it is only a copy: remove it, the next entry writes it anew".to_owned()),
         ..error
@@ -246,7 +230,8 @@ pub(crate) async fn record(backend: &dyn Backend, head: &Head) -> Result<(), Led
         let path = entry_path(&row.digest);
         let bytes = match chain.page.as_ref().and_then(|(_, page)| page.entries.get(&row.digest)) {
             Some(entry) => entry.clone(),
-            None => decode::<Written>(&chain.read_entry(&path).await?, &path)?.0,
+            // As it is written: it may have fields that this version does not know.
+            None => decode(&chain.read_entry(&path).await?, Entry::FORMAT, format_of, &path)?,
         };
         let page =
             pages.entry(number).or_insert_with(|| Page { format: Page::FORMAT, ..Page::default() });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use relctl_engine::{Holder, Ledger, LedgerError, Lock};
-use relctl_plan::{Digest, Entry, Head, JournalLine, Plan, Snapshot};
+use relctl_plan::{Digest, Entry, Head, JournalLine, PLAN_FORMAT, Plan, Snapshot};
 
 use crate::ahead::Ahead;
 use crate::aws;
@@ -157,7 +157,7 @@ impl LedgerStore {
         let place = self.backend.locate(&path);
         let bytes = unpack(&self.read(&path, "an entry").await?, &place)?;
         check_digest(&bytes, digest, &place)?;
-        decode(&bytes, &place)
+        decode(&bytes, Snapshot::FORMAT, |snapshot: &Snapshot| snapshot.format, &place)
     }
 
     /// As [`LedgerStore::open`], for a ledger that is encrypted, or will be.
@@ -344,7 +344,7 @@ impl Ledger for LedgerStore {
         let place = self.backend.locate(&path);
         let bytes = self.read(&path, "HEAD or a later entry").await?;
         check_digest(&bytes, digest, &place)?;
-        decode(&bytes, &place)
+        decode(&bytes, Entry::FORMAT, |entry: &Entry| entry.format, &place)
     }
 
     async fn snapshot(&self, digest: &Digest) -> Result<Snapshot, LedgerError> {
@@ -359,7 +359,7 @@ impl Ledger for LedgerStore {
         let place = self.backend.locate(&path);
         let bytes = self.read(&path, "an entry or an open operation").await?;
         check_digest(&bytes, digest, &place)?;
-        let plan: Plan = decode(&bytes, &place)?;
+        let plan = decode(&bytes, PLAN_FORMAT, |plan: &Plan| plan.format, &place)?;
         plan.verify().map_err(|e| damaged(&place, e))?;
         Ok(plan)
     }

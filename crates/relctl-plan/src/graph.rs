@@ -32,18 +32,14 @@ impl<N: Ord + Clone> Graph<N> {
     /// Nodes in waves: each needs only nodes of earlier waves. Sorted within a wave.
     pub fn waves(&self) -> Result<Vec<Vec<N>>, Cycle<N>> {
         let nodes: Vec<&N> = self.needs.keys().collect();
-        if self.needs.values().all(BTreeSet::is_empty) {
-            let all = nodes.into_iter().cloned().collect();
-            return Ok(if self.needs.is_empty() { Vec::new() } else { vec![all] });
-        }
         // Nodes by their place among all: what waits for how many, and who waits for it.
         let mut waiting: Vec<usize> = vec![0; nodes.len()];
         let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
         for (at, (needs, count)) in self.needs.values().zip(&mut waiting).enumerate() {
             for need in needs.iter().filter_map(|need| nodes.binary_search(&need).ok()) {
                 *count += 1;
-                if let Some(dependants) = dependants.get_mut(need) {
-                    dependants.push(at);
+                if let Some(waiters) = dependants.get_mut(need) {
+                    waiters.push(at);
                 }
             }
         }

@@ -137,21 +137,14 @@ impl Template {
     /// Puts values in place of references. A string with an unknown reference is unknown as a
     /// whole, and so is a list with an unknown in it; a missing one is an error.
     pub fn resolve(&self, bind: &dyn Fn(&Reference) -> Binding) -> Result<Document, TemplateError> {
-        if !self.0.values().any(may_hold_expressions) {
+        let mut is_closed = true;
+        each_text(&self.0, &mut |_path, _text| is_closed = false);
+        if is_closed {
             return Ok(Document::known(Arc::clone(&self.0)));
         }
         let mut resolver = Resolver { bind, path: Vec::new(), unknown: BTreeSet::new() };
         let value = resolver.map(&self.0)?;
         Ok(Document { value: value.into(), unknown: resolver.unknown })
-    }
-}
-
-fn may_hold_expressions(value: &Value) -> bool {
-    match value {
-        Value::String(text) => has_expressions(text),
-        Value::Array(items) => items.iter().any(may_hold_expressions),
-        Value::Object(map) => map.values().any(may_hold_expressions),
-        _ => false,
     }
 }
 

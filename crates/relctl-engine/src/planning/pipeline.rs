@@ -310,11 +310,8 @@ impl<'a> Pipeline<'a> {
             let Some(item) = self.items.get_mut(index) else { continue };
             let address = item.goal.address.clone();
             item.decision = Decision::Noop(None);
-            match item.observed.take() {
-                Some(Some(observed)) => {
-                    item.bound = Some(Document::known(observed.as_ref().clone()));
-                    item.observed = Some(Some(observed));
-                }
+            match item.observed.clone() {
+                Some(Some(observed)) => item.bound = Some(Document::known(observed)),
                 Some(None) => self.refuse(&address, not_found(&address)),
                 None => self.refuse(&address, unknown_lookup()),
             }
@@ -416,9 +413,9 @@ impl<'a> Pipeline<'a> {
         item.bound = match &decision {
             _ if !is_needed => None,
             Decision::Noop(_) | Decision::LetGo | Decision::Adopt(_) => {
-                item.seen().cloned().map(Document::known)
+                item.observed.clone().flatten().map(Document::known)
             }
-            Decision::AlreadyRan(output) => Some(Document::known(output.clone())),
+            Decision::AlreadyRan(output) => Some(Document::known(Arc::clone(output))),
             Decision::Step(step) if step.verb != Verb::Check => Some(bind_after(item, step)),
             _ => None,
         };

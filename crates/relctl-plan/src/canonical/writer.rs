@@ -1,7 +1,7 @@
 //! Writes RFC 8785 as it serialises: one pass, one buffer.
 //!
-//! Each object is sorted where it ends, in the place where it was written: nothing is allocated for
-//! it, since a plan of a large release has hundreds of thousands.
+//! Each object is sorted where it ends, in the place where it was written: no tree of values is made,
+//! since a plan of a large release has hundreds of thousands of objects.
 
 use std::fmt::{self, Display, Write as _};
 

@@ -67,8 +67,8 @@ impl Tool for Relctl {
     }
 }
 
-/// The two ways to write N of something in Terraform. It plans the first faster and applies the second
-/// faster.
+/// The two ways to write N of something in Terraform. At thousands it plans the first faster and applies
+/// the second faster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// N blocks, as a release file has them.
