@@ -18,7 +18,8 @@ use super::decide::{Decision, bind_after, change, decide_action, decide_resource
 use super::goal::Goal;
 use crate::{Change, Context, EngineError, ObjectError, Subject};
 
-/// From so many objects on it pays to decide on every core.
+/// From so many objects on they are decided on every core. Chosen, not measured: a few are not worth
+/// waking other threads for.
 const WORTH_EVERY_CORE: usize = 500;
 
 type Decided = Result<Decision, Vec<Diagnostic>>;
